@@ -1,0 +1,1 @@
+"""One file per outside format: outside rows in; canonical rows, and rejects with reasons, out."""

@@ -1,0 +1,184 @@
+"""The tables that come in, declared once. Arrow schemas, checks and `docs/data.md` all derive from this file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from features.vocabulary import Vocabulary
+
+Type = Literal["text", "time", "float", "integer", "flag"]
+Reference = Literal["kinds", "channels", "topics", "experiments"]
+
+COLLECTED_HOW = ("from_person", "observed", "third_party", "public")
+STATUSES = ("member", "former_member", "regular_contact", "contact")
+CONSENT_EVENTS = ("given", "refused", "withdrawn", "objected", "expired")
+
+_ARROW: dict[Type, pa.DataType] = {
+    "text": pa.string(),
+    "time": pa.timestamp("us", tz="UTC"),
+    "float": pa.float64(),
+    "integer": pa.int64(),
+    "flag": pa.bool_(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its type, unit, whether it may be empty, which values it takes, and what it falls back to when it is left out."""
+
+    name: str
+    type: Type
+    meaning: str
+    nullable: bool = False
+    unit: str | None = None
+    allowed: tuple[str, ...] | None = None
+    reference: Reference | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    default: str | None = None
+    """What stands in when the column or its value is missing, in words: another column's name, `false`, or `kind's direction`."""
+    future: bool = False
+    """Whether a time after the moment of import is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: `key` makes a row unique; `append_only` rows are never replaced by a later row of the same key."""
+
+    name: str
+    meaning: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    append_only: bool = True
+
+    def column(self, name: str) -> Column:
+        """Return the column of that name; raises KeyError."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+
+_PERSON = Column("person_id", "text", "whom it is about, as `system:id` (`van:123`)")
+
+INTERACTIONS = Table(
+    "interactions",
+    "What people did with the organisation, and what it sent them.",
+    ("interaction_id",),
+    (
+        Column("interaction_id", "text", "unique id of the interaction in its source"),
+        _PERSON,
+        Column("occurred_at", "time", "when it happened", unit="UTC"),
+        Column("received_at", "time", "when this organisation came to know of it", unit="UTC", default="occurred_at"),
+        Column("kind", "text", "what it was", reference="kinds"),
+        Column("channel", "text", "how it travelled", reference="channels"),
+        Column("topic", "text", "what it was about", nullable=True, reference="topics"),
+        Column("direction", "text", "`in` from the person, `out` to them", allowed=("in", "out"), default="kind's direction"),
+        Column("value", "float", "an amount; the kind tells its unit", nullable=True, unit="by kind"),
+        Column("source_id", "text", "the source it came from (`sources.source_id`)"),
+        Column("collected_how", "text", "how it was collected", allowed=COLLECTED_HOW),
+        Column("is_machine", "flag", "a machine's doing (a mail client's open), not the person's", default="false"),
+        Column("campaign_id", "text", "the campaign it belongs to", nullable=True),
+        Column("message_id", "text", "the message it belongs to", nullable=True),
+        Column("batch_id", "text", "the sending or import batch", nullable=True),
+    ),
+)
+PEOPLE = Table(
+    "people",
+    "One row per person id; the extra attributes of `audience.toml` are further columns.",
+    ("person_id",),
+    (
+        _PERSON,
+        Column("birth_year", "integer", "year of birth", nullable=True, unit="year", minimum=1890, maximum=2100),
+        Column("area", "text", "area code", nullable=True),
+        Column("language", "text", "language code", nullable=True),
+        Column("joined_at", "time", "when the person became known to the organisation", nullable=True, unit="UTC"),
+        Column("status", "text", "the tie with the organisation", allowed=STATUSES),
+        Column("source_id", "text", "the source the person came from (`sources.source_id`)"),
+    ),
+    append_only=False,
+)
+SOURCES = Table(
+    "sources",
+    "Where data came from and what people were told then.",
+    ("source_id",),
+    (
+        Column("source_id", "text", "unique id of the source"),
+        Column("type", "text", "what kind of source: petition, event, membership, broker, contest, voter_roll, …"),
+        Column("collected_how", "text", "how it was collected", allowed=COLLECTED_HOW),
+        Column("collected_at", "time", "when it was collected", unit="UTC"),
+        Column("notice_hash", "text", "hash of the wording that people were shown", nullable=True),
+        Column("political_purpose_stated", "flag", "whether that wording named a political purpose", default="false"),
+        Column("expires_at", "time", "when it may no longer be used", nullable=True, unit="UTC", future=True),
+    ),
+    append_only=False,
+)
+CONSENTS = Table(
+    "consents",
+    "The ledger of consent, refusal, withdrawal and objection: events, never edited.",
+    ("person_id", "event", "purpose", "channel", "at"),
+    (
+        _PERSON,
+        Column("event", "text", "what happened", allowed=CONSENT_EVENTS),
+        Column("purpose", "text", "for which purpose"),
+        Column("channel", "text", "for which channel; `any` for all"),
+        Column("wording_hash", "text", "hash of the wording that was shown", nullable=True),
+        Column("legal_basis", "text", "the legal basis claimed, such as `gdpr_9_2_a`", nullable=True),
+        Column("at", "time", "when it happened", unit="UTC"),
+        Column("evidence", "text", "where the proof is kept", nullable=True),
+    ),
+)
+ASSIGNMENTS = Table(
+    "assignments",
+    "Who was drawn into which arm of a randomised experiment, and with which probability.",
+    ("experiment_id", "person_id"),
+    (
+        Column("experiment_id", "text", "the experiment", reference="experiments"),
+        _PERSON,
+        Column("arm", "text", "the arm drawn; the control arm is named in `audience.toml`"),
+        Column("probability", "float", "probability with which this arm was drawn for this person", unit="probability", minimum=0.0, maximum=1.0),
+        Column("assigned_at", "time", "when it was drawn", unit="UTC"),
+        Column("unit_id", "text", "what was drawn as one: a household, a block of streets", nullable=True, default="person_id"),
+        Column("stratum", "text", "within which the arms' probabilities are the same for everyone", nullable=True),
+    ),
+)
+OUTCOMES = Table(
+    "outcomes",
+    "What was measured after an experiment.",
+    ("experiment_id", "person_id", "outcome"),
+    (
+        Column("experiment_id", "text", "the experiment", reference="experiments"),
+        _PERSON,
+        Column("outcome", "text", "which outcome"),
+        Column("value", "float", "its value; 0 or 1 for yes or no", unit="by outcome"),
+        Column("measured_at", "time", "when it was measured", unit="UTC"),
+    ),
+)
+
+TABLES: dict[str, Table] = {table.name: table for table in (INTERACTIONS, PEOPLE, SOURCES, CONSENTS, ASSIGNMENTS, OUTCOMES)}
+
+
+def columns(table: Table, vocabulary: Vocabulary) -> tuple[Column, ...]:
+    """Return the table's columns, with the vocabulary's extra attributes at the end of `people`."""
+    if table.name != "people":
+        return table.columns
+    extra = tuple(
+        Column(
+            attribute.id,
+            "float" if attribute.type == "numeric" else "text",
+            attribute.label(),
+            nullable=True,
+            unit=attribute.unit,
+            allowed=attribute.categories or None,
+        )
+        for attribute in vocabulary.attributes
+    )
+    return table.columns + extra
+
+
+def arrow_schema(table: Table, vocabulary: Vocabulary) -> pa.Schema:
+    """Return the Arrow schema of the stored table; times are microseconds UTC, texts UTF-8, values float64."""
+    return pa.schema([pa.field(column.name, _ARROW[column.type], nullable=column.nullable) for column in columns(table, vocabulary)])

@@ -1,0 +1,245 @@
+"""What one organisation's words mean: kinds, channels, topics, attributes, windows and experiments.
+
+They come from the workspace's `audience.toml`, never from code, so that five elections over six years fit as well as two years
+of e-mails. Everything here is frozen and checked at construction; an unknown key is refused with a hint.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+LANGUAGES = ("en", "fr", "nl")
+Language = Literal["en", "fr", "nl"]
+Sensitivity = Literal["ordinary", "special"]
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+class VocabularyError(ValueError):
+    """`audience.toml` says something that cannot be used; the message names the key, the value given and what is allowed."""
+
+
+class Frozen(BaseModel):
+    """A value that cannot change and has no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _pair(value: object) -> object:
+    """One word stands for singular and plural alike."""
+    return (value, value) if isinstance(value, str) else value
+
+
+Noun = Annotated[tuple[str, str], BeforeValidator(_pair)]
+
+
+class Labels(Frozen):
+    """A name in the languages people are answered in; English stands in for a language that is missing."""
+
+    en: str
+    fr: str | None = None
+    nl: str | None = None
+
+    def label(self, language: Language = "en") -> str:
+        """Return the name in `language`, or in English where there is none."""
+        return getattr(self, language) or self.en
+
+
+class Kind(Frozen):
+    """A kind of interaction, such as `letter_open`; `en`, `fr`, `nl` hold its noun, one and many ("letter opened", "letters opened")."""
+
+    id: str
+    direction: Literal["in", "out"]
+    engagement: bool = False
+    unit: str | None = None
+    en: Noun
+    fr: Noun | None = None
+    nl: Noun | None = None
+
+    @model_validator(mode="after")
+    def _engagement_comes_from_the_person(self) -> Kind:
+        if self.engagement and self.direction == "out":
+            raise ValueError("engagement = true needs direction = 'in': what is sent to a person is not an answer")
+        return self
+
+    def noun(self, count: float, language: Language = "en") -> str:
+        """Return the noun for `count`; French keeps the singular below two, the others only for one."""
+        one, many = getattr(self, language) or self.en
+        singular = abs(count) < 2 if language == "fr" else count == 1
+        return one if singular else many
+
+
+class Channel(Labels):
+    """A way interactions travel: `email`, `door`, `post`, `sms`, `event`, `web`."""
+
+    id: str
+
+
+class Topic(Labels):
+    """A topic of the organisation's controlled list, with who classed its sensitivity and why."""
+
+    id: str
+    parent: str | None = None
+    sensitivity: Sensitivity = "ordinary"
+    classed_by: str | None = None
+    why: str | None = None
+
+
+class Attribute(Labels):
+    """An extra column of `people`: a number, or one of the `categories`."""
+
+    id: str
+    type: Literal["numeric", "category"]
+    sensitivity: Sensitivity = "ordinary"
+    unit: str | None = None
+    categories: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _categories_belong_to_a_category(self) -> Attribute:
+        if (self.type == "category") != bool(self.categories):
+            raise ValueError("an attribute of type 'category' lists its `categories`, a numeric one has none")
+        return self
+
+
+class Experiment(Labels):
+    """A randomised message experiment: which arm is the control, which outcome is read, and what each arm says."""
+
+    id: str
+    control: str = "control"
+    outcome: str
+    engagement: Literal["higher", "lower"] = "higher"
+    arms: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Vocabulary(Frozen):
+    """Everything `audience.toml` says about the data."""
+
+    kinds: tuple[Kind, ...]
+    channels: tuple[Channel, ...]
+    topics: tuple[Topic, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
+    windows_days: tuple[int, ...] = (7, 30, 90, 365)
+    half_lives_days: tuple[int, ...] = (30,)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Vocabulary:
+        for group in ("kinds", "channels", "topics", "attributes", "experiments"):
+            for item in getattr(self, group):
+                if not _IDENTIFIER.fullmatch(item.id):
+                    raise ValueError(f"[{group}.{item.id}]: an id is made of a-z, 0-9 and _, starts with a letter and has at most 63 characters")
+        if not self.kinds or not self.channels:
+            raise ValueError("at least one [kinds.…] and one [channels.…] are needed")
+        known = {topic.id for topic in self.topics}
+        for topic in self.topics:
+            if topic.parent is not None and (topic.parent not in known or topic.parent == topic.id):
+                raise ValueError(f"[topics.{topic.id}] parent = {topic.parent!r} is not another topic{_did_you_mean(topic.parent, known)}")
+        for key in ("windows_days", "half_lives_days"):
+            days = getattr(self, key)
+            if list(days) != sorted(set(days)) or any(day < 1 for day in days):
+                raise ValueError(f"[features] {key} = {list(days)}: whole days of at least 1, rising, each once")
+        return self
+
+    def kind(self, identifier: str) -> Kind:
+        """Return the kind of that id; raises KeyError."""
+        return self._kinds[identifier]
+
+    def topic(self, identifier: str) -> Topic:
+        """Return the topic of that id; raises KeyError."""
+        return self._topics[identifier]
+
+    def channel(self, identifier: str) -> Channel:
+        """Return the channel of that id; raises KeyError."""
+        return self._channels[identifier]
+
+    def attribute(self, identifier: str) -> Attribute:
+        """Return the attribute of that id; raises KeyError."""
+        return self._attributes[identifier]
+
+    def experiment(self, identifier: str) -> Experiment:
+        """Return the experiment of that id; raises VocabularyError with a hint."""
+        for experiment in self.experiments:
+            if experiment.id == identifier:
+                return experiment
+        known = {experiment.id for experiment in self.experiments}
+        allowed = ", ".join(sorted(known)) or "none is declared"
+        raise VocabularyError(f"experiment {identifier!r} is not in audience.toml (there: {allowed}){_did_you_mean(identifier, known)}")
+
+    @property
+    def topic_ids(self) -> tuple[str, ...]:
+        """The topics' ids, in the order of the file."""
+        return tuple(topic.id for topic in self.topics)
+
+    @property
+    def engagement_kinds(self) -> tuple[str, ...]:
+        """The kinds that count as a person's answer."""
+        return tuple(kind.id for kind in self.kinds if kind.engagement)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of all that the vocabulary says; labels included."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def _kinds(self) -> dict[str, Kind]:
+        return {kind.id: kind for kind in self.kinds}
+
+    @cached_property
+    def _topics(self) -> dict[str, Topic]:
+        return {topic.id: topic for topic in self.topics}
+
+    @cached_property
+    def _channels(self) -> dict[str, Channel]:
+        return {channel.id: channel for channel in self.channels}
+
+    @cached_property
+    def _attributes(self) -> dict[str, Attribute]:
+        return {attribute.id: attribute for attribute in self.attributes}
+
+
+def _did_you_mean(given: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(given, sorted(known), n=1)
+    return f". Did you mean {close[0]!r}?" if close else ""
+
+
+_GROUPS = ("kinds", "channels", "topics", "attributes", "experiments")
+
+
+def parse_vocabulary(document: Mapping[str, Any]) -> Vocabulary:
+    """Return the vocabulary of a parsed `audience.toml`, whose `[kinds.x]` tables become `Kind(id="x", …)`.
+
+    `document` holds the groups `kinds`, `channels`, `topics`, `attributes`, `experiments` and `features`; other keys are the
+    workspace's own and are left alone. Raises VocabularyError, one line per fault.
+    """
+    fields: dict[str, Any] = dict(document.get("features", {}))
+    for group in _GROUPS:
+        items = document.get(group, {})
+        if not isinstance(items, Mapping) or not all(isinstance(item, Mapping) for item in items.values()):
+            raise VocabularyError(f"audience.toml: [{group}] holds tables such as [{group}.example], given {items!r}")
+        fields[group] = tuple({"id": identifier, **item} for identifier, item in items.items())
+    try:
+        return Vocabulary(**fields)
+    except ValidationError as error:
+        raise VocabularyError("\n".join(_fault(fault, fields) for fault in error.errors())) from None
+
+
+def _fault(fault: Any, fields: Mapping[str, Any]) -> str:
+    path = list(fault["loc"])
+    if len(path) > 1 and path[0] in _GROUPS and isinstance(path[1], int):
+        path[1] = fields[path[0]][path[1]]["id"]
+    where = ".".join(str(part) for part in path) or "audience.toml"
+    given = "" if fault["type"] in {"missing", "value_error"} else f" (given: {fault['input']!r})"
+    hint = ""
+    if fault["type"] == "extra_forbidden" and path and path[0] in _GROUPS:
+        model = {"kinds": Kind, "channels": Channel, "topics": Topic, "attributes": Attribute, "experiments": Experiment}[path[0]]
+        allowed = set(model.model_fields) - {"id"}
+        hint = f"; allowed: {', '.join(sorted(allowed))}{_did_you_mean(str(path[-1]), allowed)}"
+    return f"audience.toml: {where}: {fault['msg']}{given}{hint}"

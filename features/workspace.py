@@ -1,0 +1,114 @@
+"""One organisation's folder: `audience.toml`, tables, vectors, models, databases. Deleting the folder deletes everything."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from features.vocabulary import Frozen, Language, Vocabulary, VocabularyError, parse_vocabulary
+
+
+class WorkspaceError(ValueError):
+    """The folder is not a workspace, or its `audience.toml` cannot be used."""
+
+
+class Settings(Frozen):
+    """The `[workspace]` table of `audience.toml`; URLs left out mean files inside the folder."""
+
+    name: str
+    language: Language = "en"
+    engine: Literal["duckdb"] = "duckdb"
+    database_url: str | None = None
+    tracking_url: str | None = None
+    scores_valid_days: int = Field(default=30, ge=1, le=366)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """An opened workspace: where things stand, what its words mean."""
+
+    root: Path
+    settings: Settings
+    vocabulary: Vocabulary
+
+    @classmethod
+    def open(cls, root: str | Path) -> Workspace:
+        """Return the workspace in `root`. Raises WorkspaceError or VocabularyError, which say what to mend."""
+        root = Path(root).resolve()
+        path = root / "audience.toml"
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise WorkspaceError(f"{path} does not exist: name a workspace with --workspace or AUDIENCE_WORKSPACE, or make one with `audience init`") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise WorkspaceError(f"{path} is not TOML in UTF-8: {error}") from None
+        return cls(root, _settings(document), parse_vocabulary(document))
+
+    @property
+    def tables(self) -> Path:
+        """The Delta tables."""
+        return self.root / "tables"
+
+    @property
+    def vectors(self) -> Path:
+        """Published vectors."""
+        return self.root / "vectors"
+
+    @property
+    def models(self) -> Path:
+        """Checked and signed copies of the promoted models: all that the server reads."""
+        return self.root / "models"
+
+    @property
+    def rejects(self) -> Path:
+        """Rows that were refused, with their reasons."""
+        return self.root / "rejects"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's artefacts, unless a tracking server is configured."""
+        return self.root / "artifacts"
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the store: the configured one, or `audience.db` in the folder."""
+        return self.settings.database_url or f"sqlite:///{self.root / 'audience.db'}"
+
+    @property
+    def tracking_url(self) -> str:
+        """MLflow tracking and registry URL: the configured one, or `mlflow.db` in the folder."""
+        return self.settings.tracking_url or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    def signing_key(self) -> bytes:
+        """Return the 32 bytes with which promoted models are signed; made on first use, readable by the owner only."""
+        path = self.root / "signing.key"
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_bytes()
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+        return path.read_bytes()
+
+
+_TABLES = {"workspace", "features", "kinds", "channels", "topics", "attributes", "experiments", "training"}
+
+
+def _settings(document: dict[str, Any]) -> Settings:
+    unknown = sorted(set(document) - _TABLES)
+    if unknown:
+        raise WorkspaceError(f"audience.toml: unknown table(s) {', '.join(unknown)}; allowed: {', '.join(sorted(_TABLES))}")
+    try:
+        return Settings(**document.get("workspace", {}))
+    except ValidationError as error:
+        faults = "; ".join(f"workspace.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise WorkspaceError(f"audience.toml: {faults}; allowed: {', '.join(sorted(Settings.model_fields))}") from None
+
+
+__all__ = ["Settings", "VocabularyError", "Workspace", "WorkspaceError"]

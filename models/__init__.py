@@ -1,0 +1,1 @@
+"""Estimators and explanations: arrays and frames in, arrays and frames out."""

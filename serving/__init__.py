@@ -1,0 +1,1 @@
+"""Scores over HTTP, with reasons, and the console for auditors."""

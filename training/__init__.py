@@ -1,0 +1,1 @@
+"""From a workspace to a registered model: snapshots, fits, evaluation, gates."""
