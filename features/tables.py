@@ -7,7 +7,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from features.vocabulary import Vocabulary
+from features.vocabulary import Vocabulary, VocabularyError
 
 Type = Literal["text", "time", "float", "integer", "flag"]
 Reference = Literal["kinds", "channels", "topics", "experiments"]
@@ -162,9 +162,15 @@ TABLES: dict[str, Table] = {table.name: table for table in (INTERACTIONS, PEOPLE
 
 
 def columns(table: Table, vocabulary: Vocabulary) -> tuple[Column, ...]:
-    """Return the table's columns, with the vocabulary's extra attributes at the end of `people`."""
+    """Return the table's columns, with the vocabulary's extra attributes at the end of `people`.
+
+    Raises VocabularyError when an attribute has the name of a column that `people` has anyway.
+    """
     if table.name != "people":
         return table.columns
+    taken = {column.name for column in table.columns} & {attribute.id for attribute in vocabulary.attributes}
+    if taken:
+        raise VocabularyError(f"audience.toml: [attributes.{min(taken)}]: people has a column of that name already; give the attribute another one")
     extra = tuple(
         Column(
             attribute.id,
@@ -182,3 +188,58 @@ def columns(table: Table, vocabulary: Vocabulary) -> tuple[Column, ...]:
 def arrow_schema(table: Table, vocabulary: Vocabulary) -> pa.Schema:
     """Return the Arrow schema of the stored table; times are microseconds UTC, texts UTF-8, values float64."""
     return pa.schema([pa.field(column.name, _ARROW[column.type], nullable=column.nullable) for column in columns(table, vocabulary)])
+
+
+def data_dictionary() -> str:
+    """Return the data dictionary of all tables as Markdown, the text of `docs/data.md`."""
+    return "\n".join([_HEAD, *(_described(table) for table in TABLES.values())])
+
+
+_HEAD = """<!-- Made by `audience data --write` from features/tables.py: change the declarations there, not this file. -->
+
+# The tables that come in
+
+`audience import TABLE FILE…` takes CSV (UTF-8, with a header line), NDJSON and Parquet; CSV and NDJSON plain or compressed with gzip or zstd.
+The columns below go by their own names, in any order. What is said here is checked: a row that does not meet it is left out and
+listed in the workspace's `rejects` folder with its file, line, column and reason; a column that is missing or unknown stops the import.
+
+- **text**: UTF-8, at most 1,000 bytes, no control characters. An empty cell is no value.
+- **time**: ISO 8601 with `Z` or an offset (`2024-05-01T12:00:00+02:00`), or a Parquet timestamp with a time zone. Stored as microseconds UTC.
+  From 1900 on, and not after the moment of import unless the table says so.
+- **float**, **integer**: a decimal point, no spaces, no currency. NaN and infinity are refused; leave the cell empty.
+- **flag**: `true` or `false`, `1` or `0`, `yes` or `no`.
+- *kinds*, *channels*, *topics* and *experiments* are those of the workspace's `audience.toml`.
+"""
+
+
+def _described(table: Table) -> str:
+    key = ", ".join(f"`{name}`" for name in table.key)
+    repeated = "is left out as a duplicate" if table.append_only else "replaces it when anything differs"
+    lines = [
+        f"## {table.name}\n",
+        f"{table.meaning} Key: {key}; a row whose key is already there {repeated}.\n",
+        "| column | type | unit | empty | allowed | meaning |",
+        "|---|---|---|---|---|---|",
+        *(_row(column) for column in table.columns),
+    ]
+    if table.name == "people":
+        lines.append("| *one per `[attributes]` of `audience.toml`* | float or text | as declared | yes | the attribute's categories | as declared |")
+    return "\n".join(lines) + "\n"
+
+
+def _row(column: Column) -> str:
+    default = {None: "yes" if column.nullable else "no", "false": "`false`", "kind's direction": "the direction of its kind"}
+    empty = default.get(column.default, f"as `{column.default}`")
+    return f"| `{column.name}` | {column.type} | {column.unit or ''} | {empty} | {_allowed(column)} | {column.meaning} |"
+
+
+def _allowed(column: Column) -> str:
+    if column.allowed:
+        return ", ".join(f"`{value}`" for value in column.allowed)
+    if column.reference:
+        return f"*{column.reference}*"
+    if column.minimum is not None and column.maximum is not None:
+        return f"{column.minimum:g} to {column.maximum:g}"
+    if column.name == "person_id":
+        return "`system:id`, no spaces"
+    return "also after the import" if column.future else ""

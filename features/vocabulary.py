@@ -239,7 +239,7 @@ def _fault(fault: Any, fields: Mapping[str, Any]) -> str:
     given = "" if fault["type"] in {"missing", "value_error"} else f" (given: {fault['input']!r})"
     hint = ""
     if fault["type"] == "extra_forbidden" and path and path[0] in _GROUPS:
-        model = {"kinds": Kind, "channels": Channel, "topics": Topic, "attributes": Attribute, "experiments": Experiment}[path[0]]
-        allowed = set(model.model_fields) - {"id"}
+        models: dict[str, type[Frozen]] = {"kinds": Kind, "channels": Channel, "topics": Topic, "attributes": Attribute, "experiments": Experiment}
+        allowed = set(models[path[0]].model_fields) - {"id"}
         hint = f"; allowed: {', '.join(sorted(allowed))}{_did_you_mean(str(path[-1]), allowed)}"
     return f"audience.toml: {where}: {fault['msg']}{given}{hint}"

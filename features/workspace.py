@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import tomllib
@@ -88,15 +89,31 @@ class Workspace:
     def signing_key(self) -> bytes:
         """Return the 32 bytes with which promoted models are signed; made on first use, readable by the owner only."""
         path = self.root / "signing.key"
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_bytes()
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
+        if not path.exists():
+            fresh = self.root / f".signing.key.{secrets.token_hex(8)}"
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(32))
+            with contextlib.suppress(FileExistsError):
+                os.link(fresh, path)  # whole or not at all: nobody reads a key that is half written
+            fresh.unlink()
         return path.read_bytes()
 
 
+def create(folder: str | Path) -> Path:
+    """Write a commented `audience.toml` into a new or empty folder; returns its path.
+
+    Raises WorkspaceError when the folder holds anything: an organisation's words are never overwritten.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise WorkspaceError(f"{folder} is not empty: name a new or an empty folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "audience.toml"
+    path.write_bytes(_STARTER.read_bytes())
+    return path
+
+
+_STARTER = Path(__file__).with_name("starter.toml")
 _TABLES = {"workspace", "features", "kinds", "channels", "topics", "attributes", "experiments", "training"}
 
 
@@ -111,4 +128,4 @@ def _settings(document: dict[str, Any]) -> Settings:
         raise WorkspaceError(f"audience.toml: {faults}; allowed: {', '.join(sorted(Settings.model_fields))}") from None
 
 
-__all__ = ["Settings", "VocabularyError", "Workspace", "WorkspaceError"]
+__all__ = ["Settings", "VocabularyError", "Workspace", "WorkspaceError", "create"]

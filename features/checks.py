@@ -1,0 +1,167 @@
+"""Checks of what comes in against the declaration of `tables.py`: pure, one Arrow batch at a time.
+
+A file whose columns do not fit is refused whole (ImportFault, a diff of the two lists); a row is left out with its line, column
+and reason; what passes has exactly the stored schema, defaults filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.faults import Faults, ImportFault, did_you_mean, listed, shown
+from features.tables import Column, Table, arrow_schema, columns
+from features.values import Parsed, accepts, mask_of, one_of, parse
+from features.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The rows that passed (k ≤ n rows, the stored schema, order kept) and what was wrong with the others."""
+
+    rows: pa.RecordBatch
+    faults: Faults
+
+
+class Checks:
+    """The checks of one table, with the vocabulary's words and the moment of import.
+
+    Parameters
+    ----------
+    table : Table
+        The declaration.
+    vocabulary : Vocabulary
+        Kinds, channels, topics, experiments and attributes that are allowed.
+    now : datetime
+        Moment of import, with time zone; a later time is refused unless its column allows it.
+    """
+
+    def __init__(self, table: Table, vocabulary: Vocabulary, *, now: datetime) -> None:
+        if now.tzinfo is None:
+            raise ValueError("now is a naive time: give it a time zone, such as datetime.now(UTC)")
+        self.table = table
+        self.vocabulary = vocabulary
+        self.now = now
+        self.columns = columns(table, vocabulary)
+        self.schema = arrow_schema(table, vocabulary)
+        self._references = {
+            "kinds": tuple(kind.id for kind in vocabulary.kinds),
+            "channels": tuple(channel.id for channel in vocabulary.channels),
+            "topics": vocabulary.topic_ids,
+            "experiments": tuple(experiment.id for experiment in vocabulary.experiments),
+        }
+
+    def header(self, names: Sequence[str]) -> None:
+        """Raise ImportFault when a column name comes twice, is unknown, or a required one is missing; the message is a diff."""
+        known = {column.name for column in self.columns}
+        if not known & set(names):
+            raise ImportFault(f"the first line has none of the columns of {self.table.name}: is the header line missing? Columns: {self._wanted()}")
+        twice = [name for position, name in enumerate(names) if name in names[:position]]
+        if twice:
+            raise ImportFault(f"column {shown(twice[0], names.index(twice[0], names.index(twice[0]) + 1) + 1)} comes twice: keep one of them")
+        missing = [column.name for column in self.columns if _required(column) and column.name not in names]
+        unknown = [(name, position) for position, name in enumerate(names, 1) if name not in known]
+        if missing or unknown:
+            free = tuple(column.name for column in self.columns if column.name not in names)
+            lines = [f"- {name}  (required, missing)" for name in missing]
+            lines += [f"+ {shown(name, position)}  (not a column of {self.table.name}).{did_you_mean(name, free)}" for name, position in unknown]
+            hint = "; an extra attribute of people is declared under [attributes] of audience.toml" if self.table.name == "people" and unknown else ""
+            raise ImportFault("\n  ".join([f"the columns do not fit {self.table.name}:", *lines, f"Columns: {self._wanted()}{hint}"]))
+
+    def types(self, schema: pa.Schema) -> None:
+        """Raise ImportFault when a typed (Parquet) column cannot hold what is declared; one line per column."""
+        wrong = [(column.name, accepts(column, schema.field(column.name).type)) for column in self.columns if column.name in schema.names]
+        lines = [f"{name} {reason}" for name, reason in wrong if reason]
+        if lines:
+            raise ImportFault("\n  ".join([f"the types do not fit {self.table.name}:", *lines]))
+
+    def rows(self, raw: pa.RecordBatch, lines: npt.NDArray[np.int64]) -> Checked:
+        """Check a batch of raw rows (n,) that stand on `lines` (n,), each column as text or as Parquet typed it."""
+        faults = Faults()
+        parsed = {column.name: self._column(column, raw) for column in self.columns}
+        self._fill_defaults(parsed)
+        for column in self.columns:
+            if not column.nullable:
+                self._refuse_missing(column, parsed[column.name])
+        self._compare(parsed)
+        kept = np.ones(raw.num_rows, dtype=bool)
+        for name, one in parsed.items():
+            for rows, reason in one.faults:
+                faults.add(lines[rows], name, reason)
+                kept[rows] = False
+        batch = pa.record_batch([parsed[name].values for name in self.schema.names], schema=self.schema)
+        return Checked(batch if kept.all() else batch.filter(pa.array(kept)), faults)
+
+    def _wanted(self) -> str:
+        return ", ".join(column.name if _required(column) else f"[{column.name}]" for column in self.columns)
+
+    def _column(self, column: Column, raw: pa.RecordBatch) -> Parsed:
+        position = raw.schema.get_field_index(column.name)
+        if position < 0:
+            return Parsed(pa.nulls(raw.num_rows, self.schema.field(column.name).type))
+        parsed = parse(column, raw.column(position), now=self.now)
+        if column.reference:
+            known = self._references[column.reference]
+            one_of(parsed, known, f"among the {column.reference} of audience.toml")
+        return parsed
+
+    def _fill_defaults(self, parsed: dict[str, Parsed]) -> None:
+        for column in self.columns:
+            if column.default is None:
+                continue
+            one = parsed[column.name]
+            if not one.values.null_count:
+                continue
+            one.values = pc.coalesce(one.values, self._default(column.default, parsed))
+
+    def _default(self, words: str, parsed: dict[str, Parsed]) -> pa.Array | pa.Scalar:
+        if words == "false":
+            return pa.scalar(value=False)
+        if words == "kind's direction":
+            return self._directions(parsed["kind"].values)
+        return parsed[words].values
+
+    def _directions(self, kinds: pa.Array) -> pa.Array:
+        index = pc.index_in(kinds, value_set=pa.array(self._references["kinds"], pa.string()))
+        return pa.array([kind.direction for kind in self.vocabulary.kinds], pa.string()).take(index)
+
+    def _refuse_missing(self, column: Column, one: Parsed) -> None:
+        if column.default is not None or not one.values.null_count:
+            return
+        empty = mask_of(pc.is_null(one.values))
+        for rows, _ in one.faults:
+            empty[rows] = False
+        one.refuse(empty, "is empty, and a value is required")
+
+    def _compare(self, parsed: dict[str, Parsed]) -> None:
+        """Compare columns of one row with each other; an empty or refused cell is compared with nothing."""
+        if "received_at" in parsed:
+            early = mask_of(pc.less(parsed["received_at"].values, parsed["occurred_at"].values))
+            parsed["received_at"].refuse(early, "is before occurred_at: nobody learns of something before it happens")
+        if "direction" in parsed:
+            other = mask_of(pc.not_equal(parsed["direction"].values, self._directions(parsed["kind"].values)))
+            parsed["direction"].refuse(other, "disagrees with the direction that audience.toml gives this kind: leave it empty or mend one of them")
+        if "arm" in parsed:
+            self._refuse_arms(parsed["experiment_id"].values, parsed["arm"])
+
+    def _refuse_arms(self, experiments: pa.Array, arms: Parsed) -> None:
+        for experiment in self.vocabulary.experiments:
+            if not experiment.arms:
+                continue
+            known = tuple(dict.fromkeys((experiment.control, *experiment.arms)))
+            outside = pc.and_(pc.equal(experiments, experiment.id), pc.invert(pc.is_in(arms.values, value_set=pa.array(known, pa.string()))))
+            reason = f"is not an arm that audience.toml gives this experiment (allowed: {listed(known)})"
+            arms.refuse(mask_of(pc.and_(outside, pc.is_valid(arms.values))), reason)
+
+
+def _required(column: Column) -> bool:
+    return not column.nullable and column.default is None
+
+
+__all__ = ["Checked", "Checks", "ImportFault"]

@@ -1,0 +1,88 @@
+"""Runs compiled SQL on DuckDB inside this process: two threads, bounded memory, no extension ever loaded from outside."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import duckdb
+import pyarrow as pa
+
+THREADS = 2
+MEMORY_LIMIT = "2GB"
+"""Beyond this DuckDB spills to a temporary folder."""
+
+BATCH_ROWS = 262_144
+
+
+class Engine:
+    """A DuckDB connection of its own, to be used in a `with` block; its temporary folder goes when the block ends."""
+
+    def __init__(self, *, threads: int = THREADS, memory_limit: str = MEMORY_LIMIT) -> None:
+        self._folder = tempfile.mkdtemp(prefix="audience-engine-")
+        self._connection = duckdb.connect(
+            config={
+                "threads": threads,
+                "memory_limit": memory_limit,
+                "temp_directory": self._folder,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "allow_community_extensions": False,
+                "preserve_insertion_order": False,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and remove the temporary folder."""
+        self._connection.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def files(self, name: str, paths: Sequence[str], columns: Mapping[str, tuple[str, str]]) -> None:
+        """Make the relation `name` from Parquet files; `columns` maps each of its columns to (source column, SQL type).
+
+        Times become whole microseconds when their SQL type is `EPOCH_US`. A source column that no file has is null; without files the
+        relation is empty.
+        """
+        source = f"read_parquet([{', '.join(map(_text, paths))}], union_by_name = true, hive_partitioning = false)"
+        present = set(self._connection.sql(f"FROM {source}").columns) if paths else set()
+        selected = ", ".join(f"{_expression(column, kind, present)} AS {_name(alias)}" for alias, (column, kind) in columns.items())
+        self._connection.execute(f"CREATE VIEW {_name(name)} AS SELECT {selected} " + (f"FROM {source}" if paths else "WHERE false"))
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make the relation `name` from an Arrow table in memory, without a copy."""
+        self._connection.register(name, table)
+
+    def keep(self, name: str, sql: str) -> None:
+        """Run `sql` once and keep its result as the relation `name`."""
+        self._connection.execute(f"CREATE TEMP TABLE {_name(name)} AS {sql}")
+
+    def table(self, sql: str) -> pa.Table:
+        """Return the whole result of `sql`."""
+        return self._connection.sql(sql).to_arrow_table()
+
+    def batches(self, sql: str, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yield the result of `sql` as it is made, in batches of about `rows` rows."""
+        yield from self._connection.sql(sql).to_arrow_reader(rows)
+
+
+def _expression(column: str, kind: str, present: set[str]) -> str:
+    if column not in present:
+        return f"CAST(NULL AS {'BIGINT' if kind == 'EPOCH_US' else kind})"
+    return f"epoch_us({_name(column)})" if kind == "EPOCH_US" else f"CAST({_name(column)} AS {kind})"
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

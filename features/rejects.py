@@ -1,0 +1,71 @@
+"""The file of refused rows: file, line, column, reason; never a value."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+
+from features.faults import Faults
+
+
+class Rejects:
+    """The rejects of one import, written as they come; the file is there only when there are any, and only once all rows were read.
+
+    Parameters
+    ----------
+    folder : Path
+        `Workspace.rejects`; made when needed.
+    table : str
+        The table imported.
+    now : datetime
+        Moment of import, which gives the file its name.
+    """
+
+    def __init__(self, folder: Path, table: str, now: datetime) -> None:
+        self._folder = folder
+        self._name = f"{table}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+        self._pending = folder / f".{table}.part"
+        self._writer: pa.csv.CSVWriter | None = None
+        self.rows = 0
+        self.path: Path | None = None
+
+    def add(self, file: str, faults: Faults) -> None:
+        """Write the faults of some rows of `file`."""
+        if not faults:
+            return
+        table = faults.table()
+        table = table.add_column(0, "file", pa.array([file] * len(table), pa.string()))
+        if self._writer is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._writer = pa.csv.CSVWriter(self._pending, table.schema)
+        self._writer.write_table(table)
+        self.rows += len(faults.lines)
+
+    def keep(self) -> None:
+        """Close the file and give it its name, before the good rows are committed: a report too many is better than one lost."""
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._writer = None
+        for number in count(1):
+            path = self._folder / f"{self._name}{f'-{number}' if number > 1 else ''}.csv"
+            try:
+                path.touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            self.path = self._pending.replace(path)
+            return
+
+    def drop(self) -> None:
+        """Remove what was written: the import failed, or an earlier one was killed."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._pending.unlink(missing_ok=True)
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+            self.path = None

@@ -1,0 +1,356 @@
+"""One import from files to table: laws (nothing twice, order of files, every format alike), rejects, kills, several at once."""
+
+import csv
+import gzip
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from features import staging as staging_module
+from features.faults import ImportFault
+from features.history import History, HistoryError
+from features.importers import source as source_module
+from features.imports import import_files
+from features.tables import TABLES, arrow_schema
+from features.workspace import Workspace
+
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
+ROOT = Path(__file__).resolve().parents[2]
+FIELDS = ["interaction_id", "person_id", "occurred_at", "kind", "channel", "topic", "value", "source_id", "collected_how", "is_machine"]
+
+
+def interaction(number, **other):
+    row = {
+        "interaction_id": f"i{number}",
+        "person_id": f"van:{number % 7}",
+        "occurred_at": (datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=number)).isoformat(),
+        "kind": "gift",
+        "channel": "door",
+        "topic": "housing",
+        "value": "5",
+        "source_id": "s",
+        "collected_how": "from_person",
+        "is_machine": "no",
+    }
+    return {**row, **other}
+
+
+def person(number, **other):
+    return {"person_id": f"van:{number}", "birth_year": "1980", "status": "member", "source_id": "s", "gender": "f", **other}
+
+
+def write_csv(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def counts(summary):
+    assert summary.read == summary.stored + summary.duplicate + summary.updated + summary.rejected
+    return summary.read, summary.stored, summary.duplicate, summary.updated, summary.rejected
+
+
+def rejects(summary):
+    return list(csv.DictReader(summary.rejects_file.read_text(encoding="utf-8").splitlines()))
+
+
+def history(workspace):
+    return History(workspace.tables, workspace.vocabulary)
+
+
+def test_importing_twice_stores_nothing_twice(workspace, tmp_path):
+    path = write_csv(tmp_path / "a.csv", [interaction(number) for number in range(20)])
+    first = import_files(workspace, "interactions", [path], now=NOW)
+    assert (counts(first), first.version, first.rejects_file) == ((20, 20, 0, 0, 0), 0, None)
+    stored = history(workspace).read("interactions")
+    second = import_files(workspace, "interactions", [path], now=NOW)
+    assert (counts(second), second.version) == ((20, 0, 20, 0, 0), 0)
+    assert history(workspace).read("interactions") == stored
+
+
+def test_new_rows_are_added_as_one_version_and_the_first_of_equal_keys_stays(workspace, tmp_path):
+    import_files(workspace, "interactions", [write_csv(tmp_path / "a.csv", [interaction(1), interaction(2)])], now=NOW)
+    rows = [interaction(2, value="9"), interaction(3, value="1"), interaction(3, value="2")]
+    summary = import_files(workspace, "interactions", [write_csv(tmp_path / "b.csv", rows)], now=NOW)
+    assert (counts(summary), summary.version) == ((3, 1, 2, 0, 0), 1)
+    stored = history(workspace).read("interactions").select(["interaction_id", "value"]).to_pylist()
+    assert {row["interaction_id"]: row["value"] for row in stored} == {"i1": 5.0, "i2": 5.0, "i3": 1.0}
+
+
+def test_people_are_replaced_and_the_last_of_equal_keys_wins(workspace, tmp_path):
+    import_files(workspace, "people", [write_csv(tmp_path / "a.csv", [person(1), person(2), person(3)])], now=NOW)
+    rows = [person(1), person(2, status="contact"), person(2, status="former_member"), person(4)]
+    summary = import_files(workspace, "people", [write_csv(tmp_path / "b.csv", rows)], now=NOW)
+    assert (counts(summary), summary.version) == ((4, 1, 2, 1, 0), 1)
+    stored = {row["person_id"]: row["status"] for row in history(workspace).read("people").to_pylist()}
+    assert stored == {"van:1": "member", "van:2": "former_member", "van:3": "member", "van:4": "member"}
+    again = import_files(workspace, "people", [tmp_path / "b.csv"], now=NOW)
+    assert (counts(again), again.version) == ((4, 0, 4, 0, 0), 1), "the last row of b.csv is what is stored"
+
+
+def test_stored_rows_are_sorted_by_person_and_time(workspace, tmp_path):
+    import_files(workspace, "interactions", [write_csv(tmp_path / "a.csv", [interaction(number) for number in (5, 3, 12, 8, 1)])], now=NOW)
+    rows = history(workspace).read("interactions").to_pylist()
+    assert [(row["person_id"], row["occurred_at"]) for row in rows] == sorted((row["person_id"], row["occurred_at"]) for row in rows)
+
+
+def test_bad_rows_are_listed_by_place_and_reason_only(workspace, tmp_path):
+    rows = [interaction(1), interaction(2, kind="gfit"), interaction(3, person_id="Jan Peeters"), interaction(4, value="NaN", channel="?")]
+    path = write_csv(tmp_path / "a.csv", rows)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("a,b\n")
+    summary = import_files(workspace, "interactions", [path], now=NOW)
+    assert counts(summary) == (5, 1, 0, 0, 4)
+    assert summary.rejects_file.parent == workspace.rejects
+    listed = rejects(summary)
+    assert [(row["file"], row["line"], row["column"]) for row in listed] == [
+        (str(path), "3", "kind"),
+        (str(path), "4", "person_id"),
+        (str(path), "5", "channel"),
+        (str(path), "5", "value"),
+        (str(path), "6", ""),
+    ]
+    assert list(listed[0]) == ["file", "line", "column", "reason"]
+    assert "Peeters" not in summary.rejects_file.read_text(encoding="utf-8")
+    assert str(summary).splitlines() == [
+        "5 rows read: 1 stored, 0 duplicate, 0 updated, 4 rejected; the table is at version 0",
+        f"why rows were rejected: {summary.rejects_file}",
+    ]
+
+
+def test_two_imports_at_one_moment_keep_both_rejects(workspace, tmp_path):
+    path = write_csv(tmp_path / "a.csv", [interaction(1, kind="?")])
+    files = {import_files(workspace, "interactions", [path], now=NOW).rejects_file for _ in range(3)}
+    assert len(files) == 3
+    assert all(file.exists() for file in files)
+
+
+def test_only_bad_rows_store_nothing_and_make_no_version(workspace, tmp_path):
+    summary = import_files(workspace, "interactions", [write_csv(tmp_path / "a.csv", [interaction(1, kind="?")])], now=NOW)
+    assert (counts(summary), summary.version) == ((1, 0, 0, 0, 1), -1)
+    assert history(workspace).read("interactions").num_rows == 0
+
+
+def test_all_headers_are_looked_at_before_anything_is_stored(workspace, tmp_path):
+    good = write_csv(tmp_path / "a.csv", [interaction(1, kind="?")])
+    (tmp_path / "d.csv").write_text(",".join(interaction(1)), encoding="utf-8")
+    files = [good, write_csv(tmp_path / "b.csv", [{"interaction_id": "x"}]), tmp_path / "c.csv", tmp_path / "d.csv"]
+    with pytest.raises(ImportFault) as raised:
+        import_files(workspace, "interactions", files, now=NOW)
+    assert "b.csv: the columns do not fit" in str(raised.value)
+    assert "c.csv: does not exist" in str(raised.value)
+    assert "d.csv: has a header and no rows" in str(raised.value)
+    assert history(workspace).version("interactions") == -1
+    assert not workspace.rejects.exists()
+
+
+def test_a_fault_far_into_a_file_leaves_the_table_as_it_was(workspace, tmp_path, monkeypatch):
+    monkeypatch.setattr(source_module, "BLOCK", 1 << 16)
+    rows = "".join(json.dumps(interaction(number)) + "\n" for number in range(5_000))
+    (tmp_path / "cut.gz").write_bytes(gzip.compress((json.dumps(interaction(0, kind="?")) + "\n" + rows).encode())[:-50])
+    with pytest.raises(ImportFault, match="cut off"):
+        import_files(workspace, "interactions", [tmp_path / "cut.gz"], now=NOW)
+    assert history(workspace).version("interactions") == -1
+    assert list(workspace.rejects.iterdir()) == [], "no report of an import that did not happen"
+
+
+@pytest.mark.parametrize(("table", "paths", "words"), [("interaction", ["x"], "Did you mean 'interactions'"), ("people", [], "no file")])
+def test_what_was_asked_is_checked(workspace, table, paths, words):
+    with pytest.raises(ImportFault, match=words):
+        import_files(workspace, table, paths, now=NOW)
+
+
+def test_progress_rises_to_one_and_says_how_many_rows(workspace, tmp_path):
+    files = [write_csv(tmp_path / f"{part}.csv", [interaction(number) for number in range(part * 50, part * 50 + 50)]) for part in range(3)]
+    told = []
+    import_files(workspace, "interactions", files, now=NOW, progress=lambda stage, share: told.append((stage, share)))
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+    assert [stage for stage, _ in told][:3] == ["reading 50 rows", "reading 100 rows", "reading 150 rows"]
+
+
+def test_many_ranges_give_the_same_table_as_one(workspace, tmp_path, monkeypatch):
+    rows = [interaction(number) for number in range(300)]
+    path = write_csv(tmp_path / "a.csv", rows)
+    monkeypatch.setattr(staging_module, "ROWS_PER_FILE", 90)
+    import_files(workspace, "interactions", [path], now=NOW)
+    stored = history(workspace)
+    assert len(stored.files("interactions")) > 2
+    table = stored.read("interactions")
+    assert table.column("interaction_id").to_pylist() == [row["interaction_id"] for row in sorted(rows, key=lambda row: (row["person_id"], row["occurred_at"]))]
+
+
+# laws, over any valid rows
+
+
+_ids = st.integers(0, 8)
+_words = st.text(st.characters(exclude_categories=("C",)), min_size=1, max_size=6)
+_rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "interaction_id": _ids.map(lambda number: f"i{number}"),
+            "person_id": st.builds(lambda system, number: f"{system}:{number}", st.sampled_from(["van", "nb"]), st.integers(0, 3)),
+            "occurred_at": st.datetimes(datetime(1990, 1, 1), datetime(2025, 5, 31)).map(lambda moment: moment.replace(tzinfo=UTC)),  # noqa: DTZ001
+            "kind": st.sampled_from(["gift", "letter_sent", "letter_open"]),
+            "channel": st.sampled_from(["door", "email"]),
+            "topic": st.sampled_from([None, "housing", "climate"]),
+            "value": st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),
+            "source_id": _words,
+            "collected_how": st.sampled_from(["public", "observed"]),
+            "is_machine": st.booleans(),
+        }
+    ),
+    min_size=1,
+    max_size=8,
+)
+QUICK = settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+@pytest.fixture
+def fresh(tmp_path_factory, workspace):
+    """Return an empty workspace of the same words, each time it is asked."""
+
+    def make():
+        root = tmp_path_factory.mktemp("fresh")
+        (root / "audience.toml").write_bytes((workspace.root / "audience.toml").read_bytes())
+        return Workspace.open(root)
+
+    return make
+
+
+@QUICK
+@given(rows=_rows)
+def test_every_format_gives_the_same_table(fresh, rows):
+    tables, summaries = [], []
+    for write in (_as_csv, _as_ndjson, _as_parquet):
+        workspace = fresh()
+        summary = import_files(workspace, "interactions", [write(workspace.root / "rows", rows)], now=NOW)
+        summaries.append(counts(summary))
+        tables.append(history(workspace).read("interactions"))
+    assert tables[0] == tables[1] == tables[2]
+    assert summaries[0] == summaries[1] == summaries[2] == (len(rows), len({row["interaction_id"] for row in rows}), len(rows) - tables[0].num_rows, 0, 0)
+    firsts = {}
+    for row in rows:
+        firsts.setdefault(row["interaction_id"], row)
+    assert {row["interaction_id"]: {name: row[name] for name in FIELDS} for row in tables[0].to_pylist()} == firsts
+
+
+@QUICK
+@given(rows=_rows, order=st.permutations(range(3)))
+def test_the_order_of_files_does_not_change_what_is_stored(fresh, rows, order):
+    unique = list({row["interaction_id"]: row for row in rows}.values())
+    parts = [unique[0::3] + unique[:1], unique[1::3] + unique[:1], unique[2::3] + unique[:1]]
+    tables = []
+    for numbers in (range(3), order):
+        workspace = fresh()
+        files = [_as_csv(workspace.root / f"{number}", parts[number]) for number in numbers]
+        import_files(workspace, "interactions", files, now=NOW)
+        tables.append(history(workspace).read("interactions"))
+    assert tables[0] == tables[1]
+
+
+def _as_csv(path, rows):
+    return write_csv(path, [{**row, "occurred_at": row["occurred_at"].isoformat(), "is_machine": str(row["is_machine"]).lower()} for row in rows])
+
+
+def _as_ndjson(path, rows):
+    path.write_text("".join(json.dumps({**row, "occurred_at": row["occurred_at"].isoformat()}) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def _as_parquet(path, rows):
+    words = Workspace.open(path.parent).vocabulary
+    schema = arrow_schema(TABLES["interactions"], words)
+    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema([schema.field(name) for name in FIELDS])), path)
+    return path
+
+
+# killed, and several at once
+
+CHILD = """
+import sys, time
+from datetime import UTC, datetime
+import features.history as history
+from features.imports import import_files
+from features.workspace import Workspace
+
+root, path, where = sys.argv[1:]
+
+def stop(*_, **__):
+    print("here", flush=True)
+    time.sleep(600)
+
+def progress(stage, share):
+    if where == "reading" and stage.startswith("reading") or where == "sorted" and share == 1.0:
+        stop()
+
+if where == "moved":
+    history.CommitProperties = stop
+import_files(Workspace.open(root), "interactions", [path], now=datetime(2025, 6, 1, tzinfo=UTC), progress=progress)
+"""
+
+
+def start(workspace, path, where):
+    command = [sys.executable, "-c", CHILD, str(workspace.root), str(path), where]
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"here\n"
+    return child
+
+
+def kill(child):
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+
+
+@pytest.mark.parametrize("where", ["reading", "sorted", "moved"])
+def test_a_killed_import_leaves_the_table_as_it_was(workspace, tmp_path, where):
+    import_files(workspace, "interactions", [write_csv(tmp_path / "a.csv", [interaction(number) for number in range(5)])], now=NOW)
+    stored = history(workspace)
+    before, files = stored.read("interactions"), stored.files("interactions")
+    path = write_csv(tmp_path / "b.csv", [interaction(number, kind="gift" if number else "?") for number in range(30)])
+    child = start(workspace, path, where)
+    try:
+        with pytest.raises(HistoryError, match="another import or deletion is writing interactions"):
+            import_files(workspace, "interactions", [path], now=NOW)
+    finally:
+        kill(child)
+    assert (stored.version("interactions"), stored.files("interactions")) == (0, files)
+    assert stored.read("interactions") == before
+    summary = import_files(workspace, "interactions", [path], now=NOW)
+    assert (counts(summary), summary.version) == ((30, 25, 4, 0, 1), 1)
+    assert sorted(folder.name for folder in (workspace.tables / "interactions").glob("v*")) == ["v00000000", "v00000001"]
+    assert not list((workspace.tables / ".staging").iterdir()), "what the killed import left is swept"
+    assert not list(workspace.rejects.glob(".*"))
+
+
+def test_imports_at_once_neither_lose_nor_double(workspace, tmp_path):
+    files = [write_csv(tmp_path / f"{part}.csv", [interaction(number) for number in range(part * 10, part * 10 + 20)]) for part in range(4)]
+
+    def until_done(path):
+        while True:
+            try:
+                return import_files(workspace, "interactions", [path], now=NOW)
+            except HistoryError:
+                continue
+
+    with ThreadPoolExecutor(4) as pool:
+        summaries = list(pool.map(until_done, files))
+    ids = history(workspace).read("interactions").column("interaction_id").to_pylist()
+    assert Counter(ids) == Counter({f"i{number}": 1 for number in range(50)})
+    assert sum(summary.stored for summary in summaries) == 50
+    assert history(workspace).version("interactions") <= 3, "an import that finds nothing new makes no version"

@@ -1,0 +1,117 @@
+"""The words of `audience.toml`: what they say, and what is refused, by its key."""
+
+import pytest
+from pydantic import ValidationError
+
+from features.vocabulary import Labels, Vocabulary, VocabularyError, parse_vocabulary
+
+WORDS = {
+    "kinds": {
+        "letter_open": {"direction": "in", "engagement": True, "en": ["letter opened", "letters opened"], "fr": ["lettre ouverte", "lettres ouvertes"]},
+        "letter_sent": {"direction": "out", "en": ["letter sent", "letters sent"]},
+        "sms": {"direction": "out", "en": "sms"},
+    },
+    "channels": {"email": {"en": "e-mail", "fr": "courriel"}},
+    "topics": {"housing": {"en": "housing", "nl": "wonen"}, "rent": {"en": "rent", "parent": "housing", "sensitivity": "special"}},
+    "attributes": {"gender": {"type": "category", "categories": ["f", "m"], "en": "gender", "sensitivity": "special"}},
+    "experiments": {"mailing": {"outcome": "voted", "en": "mailing", "arms": {"a": "hello"}}},
+    "features": {"windows_days": [7, 30]},
+}
+
+
+def words(**other):
+    return {**WORDS, **other}
+
+
+def test_what_the_file_says_is_found_by_its_id():
+    vocabulary = parse_vocabulary(WORDS)
+    assert vocabulary.kind("letter_open").engagement
+    assert vocabulary.topic("rent").parent == "housing"
+    assert vocabulary.channel("email").label("fr") == "courriel"
+    assert vocabulary.attribute("gender").categories == ("f", "m")
+    assert vocabulary.experiment("mailing").control == "control"
+    assert vocabulary.topic_ids == ("housing", "rent")
+    assert vocabulary.engagement_kinds == ("letter_open",)
+    assert (vocabulary.windows_days, vocabulary.half_lives_days) == ((7, 30), (30,))
+
+
+def test_labels_fall_back_to_english():
+    assert parse_vocabulary(WORDS).topic("housing").label("fr") == "housing"
+    assert Labels(en="a", nl="b").label("nl") == "b"
+
+
+@pytest.mark.parametrize(
+    ("count", "language", "noun"),
+    [(1, "en", "letter opened"), (0, "en", "letters opened"), (1.5, "fr", "lettre ouverte"), (0, "fr", "lettre ouverte"), (2, "fr", "lettres ouvertes")],
+)
+def test_nouns_count_as_their_language_does(count, language, noun):
+    assert parse_vocabulary(WORDS).kind("letter_open").noun(count, language) == noun
+
+
+def test_one_word_serves_as_singular_and_plural():
+    assert parse_vocabulary(WORDS).kind("sms").noun(2) == "sms"
+
+
+def test_the_fingerprint_changes_with_every_word_and_only_then():
+    same, other = parse_vocabulary(WORDS), parse_vocabulary(words(features={"windows_days": [7]}))
+    assert parse_vocabulary(WORDS).fingerprint == same.fingerprint
+    assert other.fingerprint != same.fingerprint
+    assert len(same.fingerprint) == 64
+
+
+def test_a_vocabulary_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        parse_vocabulary(WORDS).kinds = ()
+
+
+def test_the_workspaces_own_tables_are_left_alone():
+    assert parse_vocabulary(words(workspace={"name": "x"}, training={})) == parse_vocabulary(WORDS)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kinds": {"a": {"en": "a"}}}, r"kinds\.a\.direction: Field required"),
+        ({"kinds": {"a": {"en": "a", "direction": "up"}}}, r"kinds\.a\.direction.*given: 'up'"),
+        ({"kinds": {"a": {"en": "a", "direction": "out", "engagement": True}}}, "what is sent to a person is not an answer"),
+        ({"kinds": {"a": {"en": "a", "direction": "in", "unti": "EUR"}}}, r"kinds\.a\.unti.*Did you mean 'unit'"),
+        ({"kinds": {"Big Kind": {"en": "a", "direction": "in"}}}, "an id is made of a-z"),
+        ({"kinds": {}}, r"at least one \[kinds"),
+        ({"kinds": []}, r"\[kinds\] holds tables"),
+        ({"topics": {"a": {"en": "a", "parent": "housng"}, "housing": {"en": "h"}}}, "Did you mean 'housing'"),
+        ({"topics": {"a": {"en": "a", "parent": "a"}}}, "is not another topic"),
+        ({"attributes": {"a": {"en": "a", "type": "numeric", "categories": ["x"]}}}, "a numeric one has none"),
+        ({"attributes": {"a": {"en": "a", "type": "category"}}}, "lists its `categories`"),
+        ({"features": {"windows_days": [30, 7]}}, "rising, each once"),
+        ({"features": {"half_lives_days": [0]}}, "at least 1"),
+        ({"features": {"window_days": [7]}}, "window_days"),
+    ],
+)
+def test_each_fault_names_its_key(change, message):
+    with pytest.raises(VocabularyError, match=message):
+        parse_vocabulary(words(**change))
+
+
+def test_several_faults_come_as_several_lines():
+    with pytest.raises(VocabularyError) as raised:
+        parse_vocabulary(words(kinds={"a": {"en": "a"}, "b": {"direction": "in"}}))
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_an_experiment_that_is_not_there():
+    with pytest.raises(VocabularyError, match=r"there: mailing.*Did you mean 'mailing'"):
+        parse_vocabulary(WORDS).experiment("mailng")
+    with pytest.raises(VocabularyError, match="none is declared"):
+        parse_vocabulary(words(experiments={})).experiment("x")
+
+
+def test_what_is_not_there_is_a_key_error():
+    vocabulary = parse_vocabulary(WORDS)
+    for look_up in (vocabulary.kind, vocabulary.topic, vocabulary.channel, vocabulary.attribute):
+        with pytest.raises(KeyError):
+            look_up("nothing")
+
+
+def test_a_vocabulary_goes_through_json_unchanged():
+    vocabulary = parse_vocabulary(WORDS)
+    assert Vocabulary.model_validate_json(vocabulary.model_dump_json()) == vocabulary

@@ -1,0 +1,102 @@
+"""One organisation's folder: where things stand, and what is said when it cannot be used."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from features.workspace import VocabularyError, Workspace, WorkspaceError, create
+
+WORDS = '[kinds.gift]\ndirection = "in"\nen = "gift"\n[channels.door]\nen = "door"\n'
+NAMED = f'[workspace]\nname = "Us"\n{WORDS}'
+
+
+@pytest.fixture
+def write(tmp_path):
+    def run(text):
+        (tmp_path / "audience.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+        return tmp_path
+
+    return run
+
+
+def test_everything_stands_in_the_folder(write):
+    root = write(NAMED)
+    workspace = Workspace.open(str(root))
+    for name in ("tables", "vectors", "models", "rejects", "artifacts"):
+        assert getattr(workspace, name) == root.resolve() / name
+    assert workspace.database_url == f"sqlite:///{root.resolve()}/audience.db"
+    assert workspace.tracking_url == f"sqlite:///{root.resolve()}/mlflow.db"
+    assert (workspace.settings.name, workspace.settings.language, workspace.settings.scores_valid_days) == ("Us", "en", 30)
+    assert workspace.vocabulary.kind("gift").direction == "in"
+
+
+def test_opening_writes_nothing(write):
+    root = write(NAMED)
+    Workspace.open(root)
+    assert [path.name for path in root.iterdir()] == ["audience.toml"]
+
+
+def test_urls_may_point_elsewhere(write):
+    workspace = Workspace.open(write(NAMED.replace('name = "Us"', 'name = "Us"\ndatabase_url = "postgresql://db"\ntracking_url = "http://mlflow"')))
+    assert (workspace.database_url, workspace.tracking_url) == ("postgresql://db", "http://mlflow")
+
+
+def test_the_signing_key_is_made_once_for_the_owner_only(write):
+    workspace = Workspace.open(write(NAMED))
+    key = workspace.signing_key()
+    assert len(key) == 32
+    assert workspace.signing_key() == key
+    assert os.stat(workspace.root / "signing.key").st_mode & 0o777 == 0o600  # noqa: PTH116
+
+
+def test_every_workspace_has_a_key_of_its_own(tmp_path):
+    keys = set()
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "audience.toml").write_text(NAMED, encoding="utf-8")
+        keys.add(Workspace.open(tmp_path / name).signing_key())
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("[workspace", WorkspaceError, "is not TOML in UTF-8"),
+        (b"\xff\xfe", WorkspaceError, "is not TOML in UTF-8"),
+        (WORDS, WorkspaceError, r"workspace\.name: Field required"),
+        (NAMED + "[kindss]\n", WorkspaceError, r"unknown table\(s\) kindss; allowed: attributes, channels"),
+        (NAMED.replace("name =", "nam = 'x'\nname ="), WorkspaceError, r"workspace\.nam.*allowed: database_url"),
+        (NAMED.replace("name =", "language = 'de'\nname ="), WorkspaceError, r"workspace\.language"),
+        (NAMED.replace("name =", "scores_valid_days = 0\nname ="), WorkspaceError, "scores_valid_days"),
+        ('[workspace]\nname = "Us"\n', VocabularyError, "at least one"),
+    ],
+)
+def test_what_cannot_be_used_is_told(write, text, error, message):
+    with pytest.raises(error, match=message):
+        Workspace.open(write(text))
+
+
+def test_a_folder_without_a_workspace(tmp_path):
+    with pytest.raises(WorkspaceError, match="--workspace or AUDIENCE_WORKSPACE"):
+        Workspace.open(tmp_path)
+
+
+def test_several_openers_agree_on_the_signing_key(write):
+    workspace = Workspace.open(write(NAMED))
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda _: workspace.signing_key(), range(16)))) == 1
+
+
+def test_a_new_workspace_opens_as_it_is(tmp_path):
+    path = create(tmp_path / "new" / "folder")
+    assert path == tmp_path / "new" / "folder" / "audience.toml"
+    assert Workspace.open(path.parent).vocabulary.kinds
+
+
+def test_a_workspace_is_never_made_over_something(write):
+    root = write(NAMED)
+    for folder in (root, root / "audience.toml"):
+        with pytest.raises(WorkspaceError, match="is not empty"):
+            create(folder)
+    assert (root / "audience.toml").read_text(encoding="utf-8") == NAMED
