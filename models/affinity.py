@@ -1,0 +1,291 @@
+"""Topic affinity: one pooled model over (person, topic) rows, calibrated per topic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from models.calibration import TopicPlatt
+from models.columns import check_columns, frame_matrix
+from models.explanation import TOPIC, Contributions
+from models.folds import row_order
+from models.intervals import GroupInterval
+from models.labels import Labels, held_out, sampled
+from models.pooled import Layout, TopicRows, history_templates
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Progress = Callable[[str, float], None]
+
+CHUNK = 2_048
+"""People whose pooled rows are made at once when predicting."""
+BIN_SAMPLE = 50_000
+"""Pooled rows that LightGBM looks at to cut its bins; its default of 200,000 changes bins little and takes four times as long."""
+REPORT_EVERY = 10
+
+
+class TopicAffinity(BaseEstimator):
+    """Probability that a person engages with each topic in the next horizon: one pooled LightGBM over (person, topic) rows.
+
+    Estimand: P(label = 1 | vector, topic), the label being engagement with the topic in the horizon after the vector's time. A pooled row
+    holds the topic as a category, the topic's own columns (those with the field `topic=<topic>`), the columns without a topic, and
+    `n_history` columns of every topic: the whole history in short. Columns without such fields work too: then the topic is all that
+    tells topics apart.
+
+    Calibration (`TopicPlatt`) and intervals (`GroupInterval`) are fitted on rows the trees have not seen: the latest `block`, or, with one
+    block, a share of the people. With `refit` the trees are then grown again on all rows, with the same number of trees, and keep that
+    calibration; so it states what a model of slightly less data reached. Rows are put in an order of their own first: equal rows, in
+    any order, give equal bits. There is no early stopping.
+
+    Assumption: the time to come resembles the latest block (base rates, topics' supply). Off the end of the data a prediction is that of the
+    outermost leaves; missing values (NaN) go the way training chose; a column that is missing throughout is never used. A topic without
+    a positive label takes a low probability from the others through the pooled trees and calibration.
+
+    Parameters
+    ----------
+    topics : the topics, in the order of y's columns; by default y's own column names.
+    num_trees, learning_rate, max_depth, num_leaves, min_child_samples, l2 : the trees; `min_child_samples` counts pooled rows.
+    column_share, row_share : shares of columns per tree and of rows per iteration.
+    n_history : how many columns of each topic stand for the whole history in every pooled row (0 to 3).
+    calibration_share : share of people held out for calibration where there is one block.
+    refit : whether trees are grown again on all rows once calibration is known.
+    max_rows : most pooled rows the trees are grown on; beyond it whole people are drawn at random. None for all.
+    coverage : of the intervals. random_state, n_jobs : seed; threads.
+
+    Attributes
+    ----------
+    booster_ : lgb.Booster. topics_, columns_ : tuples of str. calibration_ : TopicPlatt. intervals_ : GroupInterval.
+    prior_ : (n_topics,) mean label. layout_ : Layout. n_features_in_ : int. feature_names_in_ : (F,) array of str.
+
+    """
+
+    def __init__(
+        self,
+        topics: Any = None,
+        *,
+        num_trees: int = 600,
+        learning_rate: float = 0.025,
+        max_depth: int = 5,
+        num_leaves: int = 16,
+        min_child_samples: int = 50,
+        l2: float = 5.0,
+        column_share: float = 0.8,
+        row_share: float = 0.5,
+        n_history: int = 2,
+        calibration_share: float = 0.25,
+        refit: bool = True,
+        max_rows: int | None = 1_000_000,
+        coverage: float = 0.90,
+        random_state: int = 0,
+        n_jobs: int = 2,
+    ) -> None:
+        self.topics = topics
+        self.num_trees = num_trees
+        self.learning_rate = learning_rate
+        self.max_depth = max_depth
+        self.num_leaves = num_leaves
+        self.min_child_samples = min_child_samples
+        self.l2 = l2
+        self.column_share = column_share
+        self.row_share = row_share
+        self.n_history = n_history
+        self.calibration_share = calibration_share
+        self.refit = refit
+        self.max_rows = max_rows
+        self.coverage = coverage
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: ArrayLike,
+        *,
+        groups: Any = None,
+        block: Any = None,
+        sample_weight: ArrayLike | None = None,
+        progress: Progress | None = None,
+    ) -> TopicAffinity:
+        """Fit and return self.
+
+        X (n, F) numbers, NaN for missing. `y` (n, n_topics) 0/1, NaN for unknown (such pairs are ignored): a frame with the topics as
+        columns, or an array in the order of `topics`. `groups` (n,) person of each row (default: every row its own). `block` (n,) sortable
+        time block of each row (default: one). `sample_weight` (n,) not negative. `progress(stage, fraction)` is called as the work goes on.
+        Raises ValueError, in words, for labels, groups or blocks that cannot be used, or when either side of the calibration split lacks
+        one of the two labels; ColumnsError for columns.
+        """
+        self._check_parameters()
+        matrix, columns = frame_matrix(X)
+        labels = Labels.of(y, self.topics, columns, n_rows=len(matrix), groups=groups, block=block, sample_weight=sample_weight)
+        order = row_order(matrix, *labels.y.T, labels.block.astype(np.float64), labels.weight, groups=labels.codes)
+        matrix, labels = matrix[order], labels.take(order)
+        self.columns_, self.topics_, self.prior_ = columns, labels.topics, labels.prior()
+        self.n_features_in_, self.feature_names_in_ = len(columns), np.array(columns, dtype=object)
+        self.layout_ = Layout.of(columns, labels.topics, history_templates(columns, labels.topics, self.n_history))
+        kept = held_out(labels, self.calibration_share, self.random_state)
+        self.booster_ = self._grow(matrix, labels, np.flatnonzero(~kept), "growing trees", progress)
+        judged, judges = matrix[kept], labels.take(np.flatnonzero(kept))
+        unseen = self._raw_margins(judged)
+        if self.refit:
+            self.booster_ = self._grow(matrix, labels, np.arange(len(matrix)), "growing trees on all rows", progress)
+        self._calibrate(judges, unseen, self._raw_margins(judged) if self.refit else unseen)
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> Floats:
+        """Return calibrated probabilities (n, n_topics). Raises ColumnsError for other columns than in fit."""
+        return np.asarray(special.expit(self.predict_margin(X)))
+
+    def predict_margin(self, X: pd.DataFrame) -> Floats:
+        """Return the logit (n, n_topics) of `predict_proba`."""
+        check_is_fitted(self, "booster_")
+        raw = self._raw_margins(frame_matrix(X, self.columns_)[0])
+        return np.asarray(self.calibration_.intercept_ + self.calibration_.slope_ * raw)
+
+    def predict_interval(self, X: pd.DataFrame) -> Floats:
+        """Return low and high (n, n_topics, 2) of the engagement rate of people with this margin, with `coverage`.
+
+        See `GroupInterval`: it is an interval for the group's rate, not for what one person will do.
+        """
+        margins = self.predict_margin(X)
+        return np.stack([self.intervals_.predict(margins[:, topic], topic) for topic in range(len(self.topics_))], axis=1)
+
+    def contributions(self, X: pd.DataFrame, topic: str) -> Contributions:
+        """Return exact contributions to `predict_margin(X)` of one topic, in logits: base (n,) + values (n, F + 1).
+
+        The columns are those of X and, last, `topic`: what the topic itself contributes. What one column contributes as the topic's own
+        and as part of the whole history is summed. TreeSHAP (Lundberg et al. 2020) as LightGBM computes it, times the topic's slope.
+        Raises ValueError for an unknown topic.
+        """
+        check_is_fitted(self, "booster_")
+        number = self.topic_number(topic)
+        matrix, _ = frame_matrix(X, self.columns_)
+        slope, width = self.calibration_.slope_[number], self.layout_.width
+        base, values = np.empty(len(matrix)), np.empty((len(matrix), len(self.columns_) + 1))
+        for start in range(0, len(matrix), CHUNK):
+            rows = slice(start, start + CHUNK)
+            pooled = self.layout_.rows(matrix[rows], np.full(len(matrix[rows]), number))
+            parts = np.asarray(self.booster_.predict(pooled, pred_contrib=True, num_threads=self.n_jobs)).reshape(len(pooled), width + 1)
+            base[rows] = self.calibration_.margin(parts[:, -1], number)
+            values[rows] = slope * self.layout_.fold(parts[:, :-1], number)
+        return Contributions(base, values, (*self.columns_, TOPIC))
+
+    def topic_number(self, topic: str) -> int:
+        """Return the topic's position in `topics_`; raises ValueError with the topics there are."""
+        if topic not in self.topics_:
+            raise ValueError(f"topic {topic!r} is not one of this model's: {', '.join(self.topics_)}")
+        return self.topics_.index(topic)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what was learned, beside the booster, as JSON-able values; no row of the training data is in it."""
+        check_is_fitted(self, "booster_")
+        return {
+            "parameters": {**self.get_params(), "topics": list(self.topics_)},
+            "layout": self.layout_.to_state(),
+            "calibration": self.calibration_.to_state(),
+            "intervals": self.intervals_.to_state(),
+            "prior": self.prior_.tolist(),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], booster: lgb.Booster) -> TopicAffinity:
+        """Return the model of `to_state` and its booster; it predicts the same bits. Raises ValueError where the parts do not fit."""
+        model = cls(**state["parameters"])
+        model._check_parameters()
+        model.layout_, model.booster_ = Layout.from_state(state["layout"]), booster
+        model.topics_, model.columns_ = model.layout_.topics, model.layout_.columns
+        model.n_features_in_, model.feature_names_in_ = len(model.columns_), np.array(model.columns_, dtype=object)
+        model.calibration_, model.intervals_ = TopicPlatt.from_state(state["calibration"]), GroupInterval.from_state(state["intervals"])
+        model.prior_ = np.array(state["prior"], dtype=np.float64).reshape(-1)
+        lengths = {len(model.topics_), len(model.prior_), len(model.calibration_.slope_), len(model.intervals_.knots_)}
+        if len(lengths) != 1:
+            raise ValueError("calibration, intervals, prior and topics differ in number")
+        check_columns(booster.feature_name(), model.layout_.names)
+        return model
+
+    def _check_parameters(self) -> None:
+        limits = {
+            "num_trees": (1, 20_000),
+            "max_depth": (1, 16),
+            "num_leaves": (2, 4096),
+            "n_history": (0, 3),
+            "min_child_samples": (1, 10**9),
+            "n_jobs": (1, 1024),
+        }
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must lie in [{low}, {high}]: given {getattr(self, name)!r}")
+        for name in ("learning_rate", "column_share", "row_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in (0, 1]: given {getattr(self, name)!r}")
+        for name in ("calibration_share", "coverage"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie inside (0, 1): given {getattr(self, name)!r}")
+
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "objective": "binary",
+            "learning_rate": self.learning_rate,
+            "max_depth": self.max_depth,
+            "num_leaves": self.num_leaves,
+            "min_data_in_leaf": self.min_child_samples,
+            "lambda_l2": self.l2,
+            "feature_fraction": self.column_share,
+            "bagging_fraction": self.row_share,
+            "bagging_freq": 1,
+            "bin_construct_sample_cnt": BIN_SAMPLE,
+            "feature_pre_filter": False,
+            "deterministic": True,
+            "force_row_wise": True,
+            "seed": self.random_state,
+            "num_threads": self.n_jobs,
+            "verbosity": -1,
+        }
+
+    def _grow(self, matrix: NDArray[np.float32], labels: Labels, rows: Integers, stage: str, progress: Progress | None) -> lgb.Booster:
+        """Return a booster of the pooled rows of `rows`; read back from its text, so that it is what a saved model will be."""
+        rows = sampled(labels, rows, self.max_rows, self.random_state)
+        known = [rows[~np.isnan(labels.y[rows, topic])] for topic in range(len(labels.topics))]
+        parts = [TopicRows(self.layout_, matrix, mine, topic) for topic, mine in enumerate(known) if len(mine)]
+        target = np.concatenate([labels.y[mine, topic] for topic, mine in enumerate(known)])
+        weight = np.concatenate([labels.weight[mine] for mine in known]) if labels.weighted else None
+        data = lgb.Dataset(parts, target, weight=weight, feature_name=list(self.layout_.names), categorical_feature=[0], params=self._parameters())
+        booster = lgb.train(self._parameters(), data, self.num_trees, callbacks=[_reporter(stage, progress)] if progress else None)
+        return lgb.Booster(model_str=booster.model_to_string())
+
+    def _calibrate(self, labels: Labels, unseen: Floats, served: Floats) -> None:
+        """Fit calibration and intervals on held-out rows: raw margins (n, n_topics) of trees that never saw them, and of those served."""
+        row, topic = np.nonzero(~np.isnan(labels.y))
+        raw, y, weight = unseen[row, topic], labels.y[row, topic], labels.weight[row]
+        n_topics = len(labels.topics)
+        self.calibration_ = TopicPlatt().fit(raw, topic, y, n_topics=n_topics, sample_weight=weight)
+        logit, moved = self.calibration_.margin(raw, topic), self.calibration_.margin(served[row, topic], topic)
+        self.intervals_ = GroupInterval(self.coverage).fit(logit, topic, y, labels.people[row], n_topics=n_topics, sample_weight=weight, served=moved)
+
+    def _raw_margins(self, matrix: NDArray[np.float32]) -> Floats:
+        n_topics = len(self.topics_)
+        margins = np.empty((len(matrix), n_topics))
+        for start in range(0, len(matrix), CHUNK):
+            rows = slice(start, start + CHUNK)
+            people = len(matrix[rows])
+            topics = np.tile(np.arange(n_topics), people)
+            pooled = self.layout_.rows(np.repeat(matrix[rows], n_topics, axis=0), topics)
+            raw = np.asarray(self.booster_.predict(pooled, raw_score=True, num_threads=self.n_jobs), dtype=np.float64)
+            margins[rows] = raw.reshape(people, n_topics)
+        return margins
+
+
+def _reporter(stage: str, progress: Progress) -> Callable[[Any], None]:
+    def report(state: Any) -> None:
+        done = state.iteration - state.begin_iteration + 1
+        if done % REPORT_EVERY == 0 or done == state.end_iteration - state.begin_iteration:
+            progress(stage, done / (state.end_iteration - state.begin_iteration))
+
+    return report

@@ -1,0 +1,318 @@
+"""How much contact with a message changes the outcome for each person, learned from randomised assignment only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from models.boosting import BinnedRows
+from models.columns import check_columns, frame_matrix
+from models.explanation import Contributions
+from models.folds import group_codes, grouped_folds, row_order
+from models.metrics import Estimate
+from models.nuisance import Nuisances, Progress, Trial, aipw_scores, cross_fit
+from models.uplift_evaluation import Evaluation, evaluate
+from models.uplift_metrics import best_linear_predictor, unit_weights
+
+Floats = NDArray[np.float64]
+
+
+class Persuadability(BaseEstimator):
+    """Uplift of one message against control: a DR-learner with the known probability of assignment.
+
+    Estimand: τ(x) = E[Y(contact) - Y(no contact) | X = x], in units of the outcome (for a 0/1 outcome a difference of probabilities
+    in [-1, 1]). Assumption: contact was assigned at random with the stated probability, and one unit's contact changes no other
+    unit's outcome; anything but randomised assignment, a wrong probability, attrition that depends on contact, or spill-over breaks it.
+
+    Method (Kennedy 2023): outcome models of both arms cross-fitted over folds of assignment units; doubly robust scores Γ; one small
+    LightGBM of Γ on X. The same learner is fitted once more per fold, on nuisances that never saw the fold, which gives every row an
+    uplift from models that did not see its unit. Their best linear predictor of Γ gives the average effect and the slope with which
+    the final prediction is shrunk: τ* = ATE + slope·(τ - mean τ), slope clipped to [0, 1]. A null experiment answers its average effect.
+
+    Off the end of the data a prediction is that of the outermost leaves; missing values (NaN) go the way training chose.
+
+    Parameters
+    ----------
+    n_folds : folds of assignment units, at least 3 (two are left out at once).
+    nuisance_trees, nuisance_learning_rate, nuisance_max_depth, nuisance_min_child_samples, nuisance_l2 : the outcome models.
+    num_trees, learning_rate, max_depth : the final booster.
+    min_child_share : smallest share of the rows in one of its leaves; a leaf is an experiment of its own and needs people in both arms.
+    l2 : its shrinkage of leaves, as a share of the rows.
+    coverage : of the intervals.
+    random_state, n_jobs : seed of folds and boosters; threads. Equal seeds and data give equal bits, whatever the order of rows.
+
+    Attributes
+    ----------
+    booster_ : lgb.Booster, the final model of τ, before shrinkage.
+    ate_, slope_ : Estimate, average effect and calibration slope out of fold (the slope as estimated, before clipping).
+    covariance_ : (2, 2) of (ate, slope), clustered on the assignment unit. mean_ : weighted mean of τ in training.
+    columns_ : tuple of str. n_rows_, n_groups_ : int.
+    out_of_fold_ : DataFrame (n rows, X's index): raw (τ), uplift (τ*), score (Γ), baseline and treated (expected outcomes), group (code),
+        fold, weight, treatment, outcome. Absent from a loaded model.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        n_folds: int = 5,
+        nuisance_trees: int = 100,
+        nuisance_learning_rate: float = 0.1,
+        nuisance_max_depth: int = 4,
+        nuisance_min_child_samples: int = 50,
+        nuisance_l2: float = 1.0,
+        num_trees: int = 50,
+        learning_rate: float = 0.05,
+        max_depth: int = 3,
+        min_child_share: float = 0.05,
+        l2: float = 0.0,
+        coverage: float = 0.90,
+        random_state: int = 0,
+        n_jobs: int = 2,
+    ) -> None:
+        self.n_folds = n_folds
+        self.nuisance_trees = nuisance_trees
+        self.nuisance_learning_rate = nuisance_learning_rate
+        self.nuisance_max_depth = nuisance_max_depth
+        self.nuisance_min_child_samples = nuisance_min_child_samples
+        self.nuisance_l2 = nuisance_l2
+        self.num_trees = num_trees
+        self.learning_rate = learning_rate
+        self.max_depth = max_depth
+        self.min_child_share = min_child_share
+        self.l2 = l2
+        self.coverage = coverage
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: ArrayLike,
+        *,
+        treatment: ArrayLike,
+        propensity: ArrayLike,
+        groups: Any = None,
+        sample_weight: ArrayLike | None = None,
+        progress: Progress | None = None,
+    ) -> Persuadability:
+        """Fit on a randomised experiment and return self.
+
+        X (n, F) numbers, NaN for missing. `y` (n,) outcome: 0/1, a count or continuous. `treatment` (n,) 1 contacted, 0 control.
+        `propensity` the known probability of 1, (n,) or one number, inside (0, 1). `groups` (n,) what was drawn as one (default: every
+        row by itself). `sample_weight` (n,) positive. `progress(stage, fraction)` is called as the work goes on.
+        Raises ValueError, in words, for anything else; ColumnsError for columns that are no numbers.
+        """
+        self._check_parameters()
+        matrix, columns = frame_matrix(X)
+        outcome, contact, chance = _outcome(y, len(matrix)), _treatment(treatment, len(matrix)), _propensity(propensity, len(matrix))
+        weight = unit_weights(sample_weight, len(matrix))
+        codes = None if groups is None else group_codes(groups, len(matrix))
+        order = row_order(matrix, outcome, contact, chance, weight, groups=codes)
+        units = np.arange(len(order)) if codes is None else codes[order]
+        folds = grouped_folds(units, self.n_folds, self.random_state)
+        trial = Trial(outcome[order], contact[order].astype(np.int64), chance[order], units, folds, weight[order])
+        self._name_columns(columns)
+        rows = BinnedRows(matrix[order], columns, random_state=self.random_state, n_jobs=self.n_jobs)
+        nuisances = cross_fit(rows, trial, num_trees=self.nuisance_trees, parameters=self._nuisance_parameters(), progress=progress)
+        raw, scores = self._out_of_fold(rows, nuisances, progress), aipw_scores(nuisances.own(), trial)
+        line = best_linear_predictor(raw, scores, folds=folds, groups=units, sample_weight=trial.weight, coverage=self.coverage)
+        self.booster_ = self._final(rows, np.arange(len(order)), scores, trial)
+        self.mean_ = float(np.average(rows.predict(self.booster_, np.arange(len(order))), weights=trial.weight))
+        self.ate_, self.slope_, self.covariance_ = line.average, line.slope, line.covariance
+        self.n_rows_, self.n_groups_ = len(order), int(units.max()) + 1
+        self.out_of_fold_ = self._judged(nuisances, raw, scores).set_axis(order, axis=0).sort_index().set_axis(X.index, axis=0)
+        return self
+
+    def predict_uplift(self, X: pd.DataFrame) -> Floats:
+        """Return τ* (n,), the change in the outcome that contact makes, in units of the outcome, shrunk to the average effect."""
+        return self._shrink(self.predict_raw(X))
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        """Return `predict_uplift(X)`."""
+        return self.predict_uplift(X)
+
+    def predict_raw(self, X: pd.DataFrame) -> Floats:
+        """Return τ (n,), the final booster's own prediction, before shrinkage. Raises ColumnsError for other columns than in fit."""
+        return self._predict(X)
+
+    def predict_interval(self, X: pd.DataFrame) -> Floats:
+        """Return low and high (n, 2), with `coverage`, of the average effect among people with this prediction.
+
+        τ* ± z·√(V(ATE) + 2·d·Cov(ATE, slope) + d²·V(slope)) with d = τ - mean τ, clustered on the assignment unit. It is no interval
+        for the one person, whose own effect nobody observes.
+        """
+        raw = self.predict_raw(X)
+        deviation = raw - self.mean_
+        (average, joint), (_, slope) = self.covariance_
+        variance = average + 2 * deviation * joint + deviation**2 * slope
+        reach = float(stats.norm.ppf(0.5 + self.coverage / 2)) * np.sqrt(np.maximum(variance, 0.0))
+        uplift = self._shrink(raw)
+        return np.column_stack([uplift - reach, uplift + reach])
+
+    def contributions(self, X: pd.DataFrame) -> Contributions:
+        """Return exact TreeSHAP contributions to `predict_uplift`: base (n,) + values (n, F) summed over columns is τ*."""
+        parts = self._predict(X, pred_contrib=True).reshape(len(X), len(self.columns_) + 1)
+        return Contributions(self._shrink(parts[:, -1]), self.shrinkage_ * parts[:, :-1], self.columns_)
+
+    def evaluate(self, *, capacity: float = 0.2) -> Evaluation:
+        """Return the measures of the out-of-fold uplift, with the verdict. Raises ValueError for a loaded model, which has no rows."""
+        check_is_fitted(self, "booster_")
+        if not hasattr(self, "out_of_fold_"):
+            raise ValueError("a loaded model carries no training rows: evaluate it where it was fitted")
+        return evaluate(self.out_of_fold_, capacity=capacity, coverage=self.coverage, random_state=self.random_state)
+
+    @property
+    def shrinkage_(self) -> float:
+        """The slope as used: clipped to [0, 1]."""
+        return min(max(self.slope_.value, 0.0), 1.0)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what was learned, beside the booster, as JSON-able values; no row of the training data is in it."""
+        check_is_fitted(self, "booster_")
+        return {
+            "parameters": self.get_params(),
+            "columns": list(self.columns_),
+            "ate": self.ate_.to_state(),
+            "slope": self.slope_.to_state(),
+            "covariance": self.covariance_.tolist(),
+            "mean": self.mean_,
+            "n_rows": self.n_rows_,
+            "n_groups": self.n_groups_,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], booster: lgb.Booster) -> Persuadability:
+        """Return the model of `to_state` and its booster; it predicts the same bits. Raises ValueError where the parts do not fit."""
+        model = cls(**state["parameters"])
+        model._check_parameters()
+        model.booster_ = booster
+        model._name_columns(tuple(str(name) for name in state["columns"]))
+        model.ate_, model.slope_ = Estimate.from_state(state["ate"]), Estimate.from_state(state["slope"])
+        model.covariance_, model.mean_ = np.array(state["covariance"], dtype=np.float64), float(state["mean"])
+        model.n_rows_, model.n_groups_ = int(state["n_rows"]), int(state["n_groups"])
+        check_columns(booster.feature_name(), model.columns_)
+        numbers = np.array([model.mean_, model.ate_.value, model.slope_.value, *model.covariance_.ravel()])
+        if model.covariance_.shape != (2, 2) or not np.isfinite(numbers).all():
+            raise ValueError("average effect, slope and mean must be finite, their covariance of shape (2, 2)")
+        return model
+
+    def _name_columns(self, columns: tuple[str, ...]) -> None:
+        self.columns_, self.n_features_in_, self.feature_names_in_ = columns, len(columns), np.array(columns, dtype=object)
+
+    def _check_parameters(self) -> None:
+        limits = {
+            "n_folds": (3, 100),
+            "nuisance_trees": (1, 20_000),
+            "nuisance_max_depth": (1, 12),
+            "nuisance_min_child_samples": (1, 10**9),
+            "nuisance_l2": (0, 10**9),
+            "num_trees": (1, 20_000),
+            "max_depth": (1, 12),
+            "l2": (0, 10**3),
+            "n_jobs": (1, 1024),
+        }
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must lie in [{low}, {high}]: given {getattr(self, name)!r}")
+        for name, most in (("nuisance_learning_rate", 1.0), ("learning_rate", 1.0), ("min_child_share", 0.5)):
+            if not 0 < getattr(self, name) <= most:
+                raise ValueError(f"{name} must lie in (0, {most:g}]: given {getattr(self, name)!r}")
+        if not 0 < self.coverage < 1:
+            raise ValueError(f"coverage must lie inside (0, 1): given {self.coverage!r}")
+
+    def _nuisance_parameters(self) -> dict[str, Any]:
+        return {
+            "learning_rate": self.nuisance_learning_rate,
+            "max_depth": self.nuisance_max_depth,
+            "num_leaves": 2**self.nuisance_max_depth,
+            "min_data_in_leaf": self.nuisance_min_child_samples,
+            "lambda_l2": self.nuisance_l2,
+        }
+
+    def _final(self, rows: BinnedRows, part: NDArray[np.int64], scores: Floats, trial: Trial) -> lgb.Booster:
+        parameters = {
+            "learning_rate": self.learning_rate,
+            "max_depth": self.max_depth,
+            "num_leaves": 2**self.max_depth,
+            "min_data_in_leaf": max(1, round(self.min_child_share * len(part))),
+            "lambda_l2": self.l2 * len(part),
+        }
+        return rows.train(part, scores, objective="regression", num_trees=self.num_trees, parameters=parameters, sample_weight=trial.uneven_weight)
+
+    def _out_of_fold(self, rows: BinnedRows, nuisances: Nuisances, progress: Progress | None) -> Floats:
+        """Return τ (n,) of each row from a learner that saw neither its fold nor nuisances trained on it."""
+        trial = nuisances.trial
+        raw = np.empty(len(trial.y))
+        for fold in range(trial.n_folds):
+            judged = np.flatnonzero(trial.folds == fold)
+            scores = aipw_scores(nuisances.excluding(fold), trial)
+            booster = self._final(rows, np.flatnonzero(trial.folds != fold), scores, trial)
+            raw[judged] = rows.predict(booster, judged)
+            if progress is not None:
+                progress("uplift models", (fold + 1) / trial.n_folds)
+        return raw
+
+    def _shrink(self, raw: Floats) -> Floats:
+        return np.asarray(self.ate_.value + self.shrinkage_ * (raw - self.mean_))
+
+    def _predict(self, X: pd.DataFrame, **how: Any) -> Floats:
+        check_is_fitted(self, "booster_")
+        matrix, _ = frame_matrix(X, self.columns_)
+        if len(matrix) == 0:
+            return np.zeros(0)
+        return np.asarray(self.booster_.predict(matrix, num_threads=self.n_jobs, **how), dtype=np.float64)
+
+    def _judged(self, nuisances: Nuisances, raw: Floats, scores: Floats) -> pd.DataFrame:
+        trial, mu = nuisances.trial, nuisances.own()
+        columns: dict[str, NDArray[Any]] = {"raw": raw, "uplift": self._shrink(raw), "score": scores, "baseline": mu[:, 0], "treated": mu[:, 1]}
+        columns |= {"group": trial.groups, "fold": trial.folds, "weight": trial.weight, "treatment": trial.treatment, "outcome": trial.y}
+        return pd.DataFrame(columns)
+
+
+def _numbers(name: str, values: ArrayLike, n_rows: int) -> Floats:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers, one per row") from None
+    if array.shape != (n_rows,):
+        raise ValueError(f"{name} must be one number per row of X: given shape {array.shape}, expected ({n_rows},)")
+    return array
+
+
+def _outcome(y: ArrayLike, n_rows: int) -> Floats:
+    outcome = _numbers("y", y, n_rows)
+    if n_rows == 0:
+        raise ValueError("there are no rows to fit on")
+    if not np.isfinite(outcome).all():
+        missing = int((~np.isfinite(outcome)).sum())
+        raise ValueError(f"y is missing or infinite in {missing} of {n_rows} rows. Hint: leave them out and give sample_weight for who remains")
+    return outcome
+
+
+def _treatment(treatment: ArrayLike, n_rows: int) -> Floats:
+    contact = _numbers("treatment", treatment, n_rows)
+    if not np.isin(contact, (0.0, 1.0)).all():
+        other = np.unique(contact[~np.isin(contact, (0.0, 1.0))])[:5].tolist()
+        raise ValueError(f"treatment must be 1 (contacted) or 0 (control), also given: {other}. Hint: fit one model per arm against control")
+    for value, name in ((0.0, "control (0)"), (1.0, "treated (1)")):
+        if not (contact == value).any():
+            raise ValueError(f"treatment has no {name} row: an effect needs both arms")
+    return contact
+
+
+def _propensity(propensity: ArrayLike, n_rows: int) -> Floats:
+    given = np.asarray(propensity)
+    chance = _numbers("propensity", np.full(n_rows, given) if given.ndim == 0 else given, n_rows)
+    outside = ~((chance > 0.0) & (chance < 1.0))
+    if outside.any():
+        hint = "leave out people who could only have been in one arm"
+        raise ValueError(f"propensity must lie inside (0, 1): {int(outside.sum())} of {n_rows} values do not (first: {chance[outside][0]:g}). Hint: {hint}")
+    return chance

@@ -1,0 +1,179 @@
+"""How a person's vector becomes one row per topic, and how what a pooled column contributes goes back to the vector's features.
+
+A pooled row holds the topic as a category, the topic's own columns (`…|topic=housing|…` read through the template
+`…|topic=own-topic|…`), the columns without a topic, and a few columns of every topic: the whole history in short.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+
+from models.columns import ColumnsError
+from models.explanation import TOPIC
+
+ABSENT = -1
+"""Stands in `own` for a topic that has no column of that template: its value is missing."""
+NO_TOPIC = frozenset({"any", "any-topic"})
+"""Values of the field `topic` that name no single topic: such columns are the same for every topic."""
+OWN = "topic=own-topic"
+"""Stands for the row's own topic in a template; ids have no hyphen, so no topic can be called so."""
+_SAFE = re.compile(r"[A-Za-z0-9_|=.\-]+")
+
+
+def topic_of(name: str) -> str | None:
+    """Return the topic a column belongs to, from its field `topic=…`; None when it belongs to none."""
+    for field in name.split("|"):
+        if field.startswith("topic="):
+            topic = field.removeprefix("topic=")
+            return None if topic in NO_TOPIC else topic
+    return None
+
+
+def template_of(name: str) -> str:
+    """Return the name with `topic=own-topic` in the place of its topic."""
+    return "|".join(OWN if field.startswith("topic=") else field for field in name.split("|"))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column of the vector stands where in a pooled row.
+
+    `own` (n_topics, n_templates) holds column indices or ABSENT, `general` and `history` hold column indices. The order of a
+    pooled row is topic, own, general, history; `names` are the pooled columns' names for LightGBM.
+    """
+
+    columns: tuple[str, ...]
+    topics: tuple[str, ...]
+    own: NDArray[np.int64]
+    general: NDArray[np.int64]
+    history: NDArray[np.int64]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, columns: Sequence[str], topics: Sequence[str], history: Sequence[str]) -> Layout:
+        """Return the layout of these columns for these topics; `history` lists the templates that go in for every topic."""
+        columns, topics = tuple(columns), tuple(topics)
+        if TOPIC in columns:
+            raise ColumnsError(f"a column may not be called {TOPIC!r}: the pooled model uses that name for the topic itself. Hint: rename the column")
+        owners = [topic_of(name) for name in columns]
+        templates = list(dict.fromkeys(template_of(name) for name, owner in zip(columns, owners, strict=True) if owner in topics))
+        place = {template: number for number, template in enumerate(templates)}
+        own = np.full((len(topics), len(templates)), ABSENT, dtype=np.int64)
+        for index, (name, owner) in enumerate(zip(columns, owners, strict=True)):
+            if owner in topics:
+                own[topics.index(owner), place[template_of(name)]] = index
+        general = np.array([index for index, owner in enumerate(owners) if owner is None], dtype=np.int64)
+        chosen = [index for index, owner in enumerate(owners) if owner is not None and template_of(columns[index]) in history]
+        return cls(columns, topics, own, general, np.array(chosen, dtype=np.int64), _names(columns, templates, general, chosen))
+
+    @property
+    def width(self) -> int:
+        """Number of pooled columns."""
+        return len(self.names)
+
+    def rows(self, matrix: NDArray[np.float32], topic: NDArray[np.int64] | int) -> NDArray[np.float32]:
+        """Return the pooled rows (n, width) float32 of `matrix` (n, F), each for its topic's number (n,), or all for one."""
+        numbers = np.broadcast_to(np.asarray(topic, dtype=np.int64), (len(matrix),))
+        pooled = np.empty((len(matrix), self.width), dtype=np.float32)
+        pooled[:, 0] = numbers
+        first, second = 1 + self.own.shape[1], 1 + self.own.shape[1] + len(self.general)
+        index = self.own[numbers]
+        pooled[:, 1:first] = np.take_along_axis(matrix, np.maximum(index, 0), axis=1) if len(self.columns) else 0
+        pooled[:, 1:first][index == ABSENT] = np.nan
+        pooled[:, first:second] = matrix[:, self.general]
+        pooled[:, second:] = matrix[:, self.history]
+        return pooled
+
+    def fold(self, contributions: NDArray[np.float64], topic: int) -> NDArray[np.float64]:
+        """Return what pooled columns contribute (n, width) as what the vector's columns do: (n, F + 1), the topic itself last.
+
+        What a feature contributes as the topic's own and as part of the whole history is summed. What a template that the topic
+        does not have contributes (its value is missing because of the topic) counts as the topic's.
+        """
+        last = len(self.columns)
+        own = np.where(self.own[topic] == ABSENT, last, self.own[topic])
+        target = np.concatenate([[last], own, self.general, self.history])
+        folded = np.zeros((last + 1, len(contributions)))
+        np.add.at(folded, target, contributions.T)
+        return folded.T
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the layout as JSON-able values; it is stored whole, so that old artefacts outlive changes of the rules above."""
+        return {
+            "columns": list(self.columns),
+            "topics": list(self.topics),
+            "own": self.own.tolist(),
+            "general": self.general.tolist(),
+            "history": self.history.tolist(),
+            "names": list(self.names),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Layout:
+        """Return the layout of `to_state`; raises ValueError when an index points outside of the columns."""
+        columns, topics, names = tuple(state["columns"]), tuple(state["topics"]), tuple(state["names"])
+        own = np.array(state["own"], dtype=np.int64).reshape(len(topics), -1)
+        general, history = (np.array(state[key], dtype=np.int64).reshape(-1) for key in ("general", "history"))
+        for index in (own, general, history):
+            if index.size and not (index.min() >= (ABSENT if index is own else 0) and index.max() < len(columns)):
+                raise ValueError(f"the layout points outside of its {len(columns)} columns")
+        if len(names) != 1 + own.shape[1] + len(general) + len(history):
+            raise ValueError("the layout's names and its columns differ in number")
+        return cls(columns, topics, own, general, history, names)
+
+
+def _names(columns: tuple[str, ...], templates: Sequence[str], general: NDArray[np.int64], history: Sequence[int]) -> tuple[str, ...]:
+    """LightGBM takes only some characters in a name; a column of a notebook that has others is called by its number."""
+    wanted = [TOPIC, *templates, *(columns[index] for index in [*general, *history])]
+    return tuple(name if _SAFE.fullmatch(name) else f"column_{number}" for number, name in enumerate(wanted))
+
+
+PREFERRED = (("share", "window=all"), ("decayed", "half_life="), ("count", "window=all"))
+"""Statistics that say a history in short, best first: the share of the topic, its recent weight, its count."""
+
+
+def history_templates(columns: Sequence[str], topics: Sequence[str], most: int) -> tuple[str, ...]:
+    """Return at most `most` templates of the topics' columns that stand for the whole history.
+
+    For each preferred statistic it is the widest template of engagements: the one with the most fields that are not narrowed to
+    one kind, channel or window; among equals the first in column order.
+    """
+    templates = list(dict.fromkeys(template_of(name) for name in columns if topic_of(name) in topics))
+    chosen: list[str] = []
+    for statistic, needed in PREFERRED:
+        fitting = [name for name in templates if name.split("|")[0] == statistic and needed in name]
+        if fitting:
+            chosen.append(max(fitting, key=_breadth))
+    return tuple(chosen[:most])
+
+
+def _breadth(template: str) -> int:
+    values = [field.partition("=")[2] for field in template.split("|")[1:]]
+    return sum(value == "all" or value.startswith("any") for value in values)
+
+
+class TopicRows(lgb.Sequence):
+    """The pooled rows of one topic, made when LightGBM asks for them: only their bins are ever all in memory."""
+
+    def __init__(self, layout: Layout, matrix: NDArray[np.float32], people: NDArray[np.int64], topic: int) -> None:
+        self.layout = layout
+        self.matrix = matrix
+        self.people = people
+        self.topic = topic
+        self.batch_size = 8_192
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def __getitem__(self, index: Any) -> NDArray[np.float64]:
+        """Return one pooled row (width,) or the rows of a slice or list (k, width), as float64."""
+        single = np.ndim(index) == 0 and not isinstance(index, slice)
+        rows = self.layout.rows(self.matrix[np.atleast_1d(self.people[index])], self.topic).astype(np.float64)
+        return rows[0] if single else rows

@@ -1,0 +1,91 @@
+"""Per-topic Platt scaling, partially pooled."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import special
+from sklearn.linear_model import LogisticRegression
+
+from models.calibration import TopicPlatt
+
+
+def _rows(sizes, intercepts, slopes, seed=0):
+    generator = np.random.default_rng(seed)
+    topic = np.repeat(np.arange(len(sizes)), sizes)
+    margin = generator.normal(-1.0, 1.2, len(topic))
+    p = special.expit(np.array(intercepts)[topic] + np.array(slopes)[topic] * margin)
+    return margin, topic, (generator.random(len(topic)) < p).astype(float)
+
+
+def test_true_maps_come_back_from_many_rows():
+    margin, topic, y = _rows([60_000, 60_000], [0.4, -0.6], [0.7, 1.3])
+    found = TopicPlatt().fit(margin, topic, y, n_topics=2)
+    np.testing.assert_allclose(found.intercept_, [0.4, -0.6], atol=0.05)
+    np.testing.assert_allclose(found.slope_, [0.7, 1.3], atol=0.05)
+
+
+@pytest.mark.oracle
+def test_with_one_large_topic_it_is_an_unpenalised_logistic_regression():
+    margin, topic, y = _rows([30_000], [0.3], [0.8])
+    oracle = LogisticRegression(C=np.inf, tol=1e-10).fit(margin[:, None], y)
+    found = TopicPlatt().fit(margin, topic, y, n_topics=1)
+    assert found.intercept_[0] == pytest.approx(oracle.intercept_[0], abs=4e-3)
+    assert found.slope_[0] == pytest.approx(oracle.coef_[0, 0], abs=4e-3)
+
+
+def test_a_rare_topic_leans_on_the_others():
+    margin, topic, y = _rows([20_000, 20_000, 6], [0.5, 0.5, 0.5], [0.8, 0.8, 0.8])
+    y[topic == 2] = 0.0
+    found = TopicPlatt().fit(margin, topic, y, n_topics=3)
+    assert -1.0 < found.intercept_[2] - 0.5 < 0.0
+    assert abs(found.slope_[2] - 0.8) < 0.1
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_one_class_stays_finite_with_positive_slopes(label):
+    margin, topic, _ = _rows([500, 0], [0, 0], [1, 1])
+    found = TopicPlatt().fit(margin, topic, np.full(500, label), n_topics=2)
+    assert np.isfinite(found.intercept_).all()
+    assert (found.slope_ > 0).all()
+
+
+def test_an_anti_predictive_margin_keeps_the_order_of_scores():
+    margin, topic, y = _rows([5_000], [0.0], [-1.0])
+    assert TopicPlatt().fit(margin, topic, y, n_topics=1).slope_[0] > 0
+
+
+def test_zero_rows_give_the_identity():
+    nothing = np.zeros(0)
+    found = TopicPlatt().fit(nothing, np.zeros(0, dtype=int), nothing, n_topics=2)
+    np.testing.assert_array_equal(found.intercept_, [0, 0])
+    np.testing.assert_array_equal(found.slope_, [1, 1])
+
+
+def test_weights_are_repetitions_up_to_convergence():
+    margin, topic, y = _rows([300, 300], [0.2, -0.2], [0.9, 1.1])
+    times = np.random.default_rng(1).integers(0, 4, len(y))
+    weighted = TopicPlatt().fit(margin, topic, y, n_topics=2, sample_weight=times.astype(float))
+    repeated = TopicPlatt().fit(np.repeat(margin, times), np.repeat(topic, times), np.repeat(y, times), n_topics=2)
+    np.testing.assert_allclose(weighted.intercept_, repeated.intercept_, atol=1e-5)
+    np.testing.assert_allclose(weighted.slope_, repeated.slope_, atol=1e-5)
+
+
+def test_the_state_is_json_and_comes_back_to_the_bit():
+    margin, topic, y = _rows([300, 300], [0.2, -0.2], [0.9, 1.1])
+    found = TopicPlatt().fit(margin, topic, y, n_topics=2)
+    again = TopicPlatt.from_state(json.loads(json.dumps(found.to_state())))
+    np.testing.assert_array_equal(again.margin(margin, topic), found.margin(margin, topic))
+
+
+@pytest.mark.parametrize(
+    "state", [{"intercept": [0.0], "slope": [-1.0]}, {"intercept": [0.0, 1.0], "slope": [1.0]}, {"intercept": [float("inf")], "slope": [1.0]}]
+)
+def test_a_state_that_cannot_be_is_refused(state):
+    with pytest.raises(ValueError, match="positive slope"):
+        TopicPlatt.from_state(state)
+
+
+def test_margins_and_labels_must_be_finite():
+    with pytest.raises(ValueError, match="finite margins"):
+        TopicPlatt().fit(np.array([np.nan]), np.array([0]), np.array([1.0]), n_topics=1)
