@@ -1,0 +1,54 @@
+import pytest
+
+from features.workspace import Workspace
+from training.config import AffinityConfig, ConfigError, parameters, parse_config, read_config
+
+
+def test_defaults_need_no_table():
+    config = parse_config({})
+    assert (config.affinity.horizon_days, config.affinity.gap_days, config.affinity.gate.ece) == (30, 1, 0.02)
+    assert config.affinity.spacing == 31
+    assert config.persuadability.gate.autoc_alpha == 0.01
+
+
+def test_the_workspace_table_is_read(tmp_path):
+    (tmp_path / "audience.toml").write_text(
+        '[workspace]\nname = "riverside"\n[kinds.open]\ndirection = "in"\nen = "open"\n[channels.email]\nen = "e-mail"\n'
+        "[training.affinity]\nhorizon_days = 14\n[training.affinity.model]\nnum_trees = 50\n[training.persuadability.gate]\nautoc_alpha = 0.02\n"
+    )
+    config = read_config(Workspace.open(tmp_path))
+    assert config.affinity.horizon_days == 14
+    assert config.affinity.model == {"num_trees": 50}
+    assert config.persuadability.gate.autoc_alpha == 0.02
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"afinity": {}}, r"training\.afinity.*Did you mean 'affinity'"),
+        ({"affinity": {"horizon": 30}}, r"training\.affinity\.horizon: .*given: 30.*Did you mean 'horizon_days'"),
+        ({"affinity": {"gate": {"ecc": 1}}}, r"training\.affinity\.gate\.ecc.*Did you mean 'ece'"),
+        ({"affinity": {"model": {"num_tree": 5}}}, r"'num_tree' is no parameter of TopicAffinity.*Did you mean 'num_trees'"),
+        ({"affinity": {"model": {"topics": "housing"}}}, "is no parameter"),
+        ({"persuadability": {"model": {"folds": 5}}}, r"is no parameter of Persuadability.*Did you mean 'n_folds'"),
+        ({"affinity": {"spacing_days": 5}}, "reach past the next snapshot"),
+        ({"affinity": {"horizon_days": 0}}, r"horizon_days.*greater than or equal to 1.*given: 0"),
+        ({"persuadability": {"capacity": 1.5}}, r"capacity.*less than 1.*given: 1\.5"),
+    ],
+)
+def test_faults_are_refused_with_a_hint(table, words):
+    with pytest.raises(ConfigError, match=words):
+        parse_config({"training": table})
+
+
+def test_parameters_are_flat_and_complete():
+    flat = parameters(AffinityConfig(model={"num_trees": 5}))
+    assert flat["model.num_trees"] == 5
+    assert flat["gate.ece"] == 0.02
+    assert "labels" not in flat
+    assert flat["seed"] == 0
+
+
+def test_configuration_cannot_change():
+    with pytest.raises(ValueError, match="frozen"):
+        AffinityConfig().horizon_days = 5

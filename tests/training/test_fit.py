@@ -1,0 +1,123 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from models import artefact
+from training import registry
+from training.config import read_config
+from training.fit import train_affinity
+from training.registry import list_models, list_runs, logged_findings, promote
+from training.snapshots import SnapshotError
+from training.tracking import Tracking
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def artefacts(trained, tmp_path_factory):
+    workspace, affinity, arms, _ = trained
+    tracking = Tracking.of(workspace)
+    return {run.name: tracking.download(tracking.version(run.name), tmp_path_factory.mktemp("copy")) for run in [affinity, *arms]}
+
+
+def test_every_run_is_registered_under_its_name(trained):
+    workspace, affinity, arms, _ = trained
+    assert (affinity.name, affinity.version) == ("affinity", 1)
+    assert [run.name for run in arms] == ["persuadability.story.letter", "persuadability.story.card"]
+    assert {record["name"] for record in list_models(workspace)} == {affinity.name, *(run.name for run in arms)}
+    assert {record["status"] for record in list_runs(workspace)} == {"finished"}
+    assert "affinity version 1" in str(affinity)
+
+
+def test_a_run_logs_parameters_hashes_and_metrics_with_intervals(trained):
+    workspace, affinity, arms, _ = trained
+    runs = {run.run_id: run for run in Tracking.of(workspace).runs()}
+    run = runs[affinity.run_id]
+    assert run.parameters["horizon_days"] == "30"
+    assert run.parameters["model.num_trees"] == "40"
+    assert run.parameters["model.learning_rate"] == "0.05", "defaults are logged too"
+    assert run.parameters["gate.ece"] == "0.02"
+    assert all(len(run.parameters[key]) == 64 for key in ("definitions_hash", "vocabulary_fingerprint", "dataset_hash", "test_hash"))
+    assert "'interactions': 0" in run.parameters["table_versions"]
+    for metric in ("log_loss", "ece", "auc_micro", "ndcg_5", "log_loss_gain.prior", "share.log_loss", "auc.care"):
+        assert run.metrics[f"{metric}_low"] <= run.metrics[metric] <= run.metrics[f"{metric}_high"]
+    uplift = runs[arms[0].run_id]
+    assert uplift.parameters["gate.autoc_alpha"] == "0.01"
+    assert uplift.metrics["autoc_low"] < uplift.metrics["autoc"]
+
+
+def test_the_artefact_is_sound_and_holds_findings_and_card(trained, artefacts):
+    _, affinity, arms, _ = trained
+    for run in [affinity, *arms]:
+        folder = artefacts[run.name]
+        checked = artefact.check(folder)
+        assert artefact.digest(folder) == run.digest
+        assert (checked.metadata["name"], checked.metadata["workspace"]) == (run.name, "small")
+        assert logged_findings(folder) == run.findings
+        card = (folder / "card.md").read_text()
+        assert "not fitted again" in card or "nothing was fitted again" in card
+        assert checked.metadata["dataset_hash"] in card
+        assert "interval" in card
+
+
+def test_the_plots_are_kept(trained):
+    workspace, affinity, arms, _ = trained
+    for run, names in (
+        (affinity, {"calibration", "calibration_by_topic", "gain", "contributions"}),
+        (arms[0], {"toc", "gain", "calibration", "contributions"}),
+    ):
+        found = {path.stem for path in Path(workspace.artifacts / run.name / run.run_id / "artifacts" / "plots").glob("*.png")}
+        assert found == names
+
+
+def test_nothing_personal_is_logged(trained):
+    workspace, *_ = trained
+    for path in [path for path in workspace.artifacts.rglob("*") if path.suffix != ".png" and path.is_file()] + [workspace.root / "mlflow.db"]:
+        assert b"van:0" not in path.read_bytes(), path.name
+
+
+def test_progress_is_told_by_stages(trained):
+    *_, stages = trained
+    names = list(dict.fromkeys(stage for stage, _ in stages))
+    assert len(names) > 2
+    assert names[-1] == "evaluating"
+    assert all(0 <= share <= 1 for _, share in stages)
+
+
+def test_training_again_gives_the_same_model(trained, trainable):
+    _, affinity, *_ = trained
+    again = train_affinity(trainable, now=NOW)
+    assert again.findings == affinity.findings
+    assert again.digest == affinity.digest, "equal data, configuration and time give equal bytes"
+
+
+def test_a_champion_is_tried_on_the_same_rows_and_not_replaced_by_its_equal(trainable, monkeypatch):
+    config = read_config(trainable).affinity.model_copy(update={"draws": 50, "model": {"num_trees": 15, "refit": False, "n_jobs": 1}})
+    first = train_affinity(trainable, now=NOW, config=config)
+    monkeypatch.setattr(artefact, "try_in_process", lambda _folder: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "gate_lines", lambda _findings, _champion: ())  # the first one takes office whatever it is worth
+        assert promote(trainable, "affinity", now=NOW).accepted
+    second = train_affinity(trainable, now=NOW, config=config)
+    assert second.findings.compared_with == first.digest
+    refused = promote(trainable, "affinity", now=NOW)
+    assert not refused.accepted
+    assert "log loss against champion" in [line.name for line in refused.lines if not line.passed]
+    assert json.loads((trainable.models / "affinity" / "champion.json").read_text())["version"] == 1
+    other = train_affinity(trainable, now=NOW, config=config.model_copy(update={"seed": 3}))
+    assert other.findings.compared_with is None, "with another split the champion may have seen the test's people"
+
+
+def test_a_failed_training_leaves_a_failed_run_and_no_version(trainable):
+    with pytest.raises(SnapshotError):
+        train_affinity(trainable, now=datetime(2026, 4, 1, tzinfo=UTC))
+    (run,) = list_runs(trainable)
+    assert (run["status"], run["result"]) == ("failed", "SnapshotError")
+    assert list_models(trainable) == []
+
+
+def test_a_time_without_a_zone_is_refused(trainable):
+    with pytest.raises(ValueError, match="zone"):
+        train_affinity(trainable, now=datetime(2026, 11, 1))  # noqa: DTZ001

@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import pytest
+
+from models.metrics import Estimate
+from training.gates import Findings, failures, gate_lines
+
+AFFINITY_GATE = {"ece": 0.02, "coverage": 0.95}
+PERSUADABILITY_GATE = {"autoc_alpha": 0.01, "slope_alpha": 0.01, "policy_alpha": 0.05, "capacity": 0.2}
+
+
+def affinity(compared_with=None, **changed):
+    values = {"prior.log_loss": 0.30, "share.log_loss": 0.28, "recency_frequency.log_loss": 0.27, "ece": 0.01, "log_loss": 0.2}
+    values |= {f"log_loss_gain.{rule}": 0.02 for rule in ("prior", "share", "recency_frequency", "champion")} | changed
+    metrics = {name: Estimate.normal(name, value, 0.001, 0.95) for name, value in values.items()}
+    return Findings("affinity", metrics, AFFINITY_GATE, {"rows": 100}, compared_with)
+
+
+def persuadability(**changed):
+    values = {"autoc": 0.02, "slope": 0.8, "policy_random": 0.01, "ate": 0.05} | changed
+    se = {"autoc": 0.003, "slope": 0.1, "policy_random": 0.002, "ate": 0.01}
+    metrics = {name: Estimate.normal(name, value, se[name]) for name, value in values.items()}
+    return Findings("persuadability", metrics, PERSUADABILITY_GATE, {"experiment": "story", "arm": "card"})
+
+
+def failed(findings, champion=None):
+    return [line.name for line in gate_lines(findings, champion) if not line.passed]
+
+
+def test_good_findings_pass_every_line():
+    assert failed(affinity()) == []
+    assert failed(persuadability()) == []
+
+
+@pytest.mark.parametrize(
+    ("findings", "champion", "line"),
+    [
+        (affinity(**{"log_loss_gain.prior": 0.001}), None, "log loss against prior"),
+        (affinity(**{"log_loss_gain.recency_frequency": -0.01}), None, "log loss against best rule"),
+        (affinity("abc", **{"log_loss_gain.champion": 0.0}), ("abc", affinity()), "log loss against champion"),
+        (affinity(ece=0.0201), None, "calibration"),
+        (persuadability(autoc=0.0098), None, "AUTOC"),
+        (persuadability(slope=0.32), None, "calibration slope"),
+        (persuadability(policy_random=0.0046), None, "policy"),
+        (persuadability(autoc=-0.02), None, "AUTOC"),
+    ],
+)
+def test_each_line_can_fail_alone_and_says_numbers(findings, champion, line):
+    assert failed(findings, champion) == [line]
+    words = failures(gate_lines(findings, champion))
+    assert words.lower().startswith(line.lower())
+    assert any(sign.isdigit() for sign in words)
+
+
+def test_the_best_rule_is_the_one_of_least_loss_and_stands_in_for_a_champion_not_tried():
+    findings = affinity(**{"share.log_loss": 0.2, "log_loss_gain.share": -0.05})
+    assert failed(findings) == ["log loss against best rule"]
+    worse = affinity("abc", **{"log_loss_gain.recency_frequency": -1.0})
+    assert failed(worse, ("abc", affinity())) == []
+    assert failed(worse, ("another", affinity())) == ["log loss against best rule"]
+
+
+def test_a_champion_that_took_office_later_is_compared_by_what_both_logged_on_the_same_rows():
+    def on(rows, loss):
+        return replace(affinity(log_loss=loss), about={"test_hash": rows})
+
+    assert failed(on("same", 0.2), ("abc", on("same", 0.25))) == []
+    assert failed(on("same", 0.2), ("abc", on("same", 0.2))) == ["log loss against champion"]
+    assert failed(on("same", 0.2), ("abc", on("same", 0.2025))) == ["log loss against champion"], "the interval reaches zero"
+    assert failed(on("same", 0.2), ("abc", on("other", 0.1))) == []
+
+
+def test_a_value_without_any_slope_is_not_above_zero():
+    assert failed(persuadability(slope=0.0)) == ["calibration slope"]
+
+
+def test_without_a_standard_error_nothing_passes():
+    metrics = persuadability().metrics | {"slope": Estimate("slope", 1.0, 0.0, 1.0, 1.0), "autoc": Estimate("autoc", 1.0, float("nan"), 0, 2)}
+    assert failed(Findings("persuadability", metrics, PERSUADABILITY_GATE)) == ["AUTOC", "calibration slope"]
+
+
+def test_findings_survive_being_stored():
+    for findings in (affinity("abc"), persuadability()):
+        assert Findings.from_state(findings.to_state()) == findings

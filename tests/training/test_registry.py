@@ -1,0 +1,199 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from features.workspace import Workspace
+from models import artefact
+from models.metrics import Estimate
+from training.gates import Findings
+from training.registry import RegistryError, champion_digest, champion_folder, list_models, logged_findings, persuadability_name, promote
+from training.tracking import Tracking, TrackingError
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+STORY = "persuadability.story.letter"
+
+
+@pytest.fixture(autouse=True)
+def _tried(request, monkeypatch):
+    """A process of its own takes seconds: one test has it, the others take its success for granted."""
+    if request.node.name != "test_a_good_version_is_copied_signed_and_named":
+        monkeypatch.setattr(artefact, "try_in_process", lambda _folder: None)
+
+
+@pytest.fixture
+def workspace(tmp_path, by_hand, store_in):
+    root = by_hand.open_empty(tmp_path / "workspace").root
+    return Workspace.open(store_in(root))
+
+
+@pytest.fixture(scope="session")
+def models(trained):
+    """The two small models, to be registered with findings of our own making."""
+    workspace, affinity, arms, _ = trained
+    tracking = Tracking.of(workspace)
+    return {name: tracking.download(tracking.version(name), workspace.root.parent / name) for name in (affinity.name, arms[0].name)}
+
+
+def findings(kind, **changed):
+    if kind == "affinity":
+        values = {
+            "prior.log_loss": 0.4,
+            "share.log_loss": 0.3,
+            "recency_frequency.log_loss": 0.3,
+            "ece": 0.01,
+            "auc_micro": 0.8,
+            "ndcg_5": 0.8,
+            "log_loss": 0.2,
+        }
+        values |= {f"log_loss_gain.{rule}": 0.1 for rule in ("prior", "share", "recency_frequency")}
+        gate = {"ece": 0.02, "coverage": 0.95}
+    else:
+        values = {"ate": 0.05, "autoc": 0.02, "slope": 0.8, "policy_random": 0.01}
+        gate = {"autoc_alpha": 0.01, "slope_alpha": 0.01, "policy_alpha": 0.05, "capacity": 0.2}
+    metrics = {name: Estimate.normal(name, value, 0.001) for name, value in (values | changed).items()}
+    return Findings(kind, metrics, gate, {"experiment": "story", "arm": "letter"})
+
+
+@pytest.fixture
+def register(workspace, models, tmp_path):
+    """A function that registers a version whose artefact holds the findings named."""
+
+    def put(name="affinity", metadata=None, **changed):
+        kind = name.split(".")[0]
+        files = {"evaluation.json": json.dumps(findings(kind, **changed).to_state()).encode(), "card.md": b"# card"}
+        tracking = Tracking.of(workspace)
+        made = tmp_path / f"made-{len(tracking.runs())}"
+        artefact.save(artefact.load(models[name]), made, metadata={"name": name, "workspace": "small"} | (metadata or {}), files=files)
+        with tracking.run(name, tags={"kind": kind}) as run:
+            run.folder(made, "model")
+        tracking.register(name, run.run_id, tags={"digest": artefact.digest(made)})
+        return tracking
+
+    return put
+
+
+def test_a_good_version_is_copied_signed_and_named(workspace, register):
+    tracking = register()
+    found = promote(workspace, "affinity", now=NOW)
+    assert found.accepted, str(found)
+    home = workspace.models / "affinity"
+    pointer = json.loads((home / "champion.json").read_text())
+    assert pointer == {"name": "affinity", "version": 1, "digest": found.digest, "promoted_at": NOW.isoformat()}
+    assert artefact.verify(home / "1", workspace.signing_key()) == found.digest
+    assert champion_folder(workspace, "affinity") == home / "1"
+    assert logged_findings(home / "1") == findings("affinity")
+    assert artefact.load(home / "1").topics_ == ("housing", "climate", "care")
+    version = tracking.version("affinity")
+    assert version.aliases == ("champion",)
+    assert "within 0.02" in version.tags["gate calibration"]
+    assert list_models(workspace)[0]["champion"] == "yes"
+    assert sorted(path.name for path in home.iterdir()) == ["1", "champion.json"]
+    assert "passed  calibration" in str(found)
+
+
+def test_promoting_again_and_going_back_work(workspace, register):
+    register()
+    register()
+    assert promote(workspace, "affinity", now=NOW).version == 2
+    assert promote(workspace, "affinity", 2, now=NOW).accepted
+    assert promote(workspace, "affinity", 1, now=NOW).accepted
+    assert json.loads((workspace.models / "affinity" / "champion.json").read_text())["version"] == 1
+    assert [record["champion"] for record in list_models(workspace)] == ["", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "line"),
+    [
+        ("affinity", {"log_loss_gain.prior": 0.0}, "log loss against prior"),
+        ("affinity", {"log_loss_gain.share": 0.0, "share.log_loss": 0.1}, "log loss against best rule"),
+        ("affinity", {"ece": 0.03}, "calibration"),
+        (STORY, {"autoc": 0.0}, "AUTOC"),
+        (STORY, {"slope": 0.0}, "calibration slope"),
+        (STORY, {"policy_random": 0.0}, "policy"),
+        (STORY, {"slope": float("nan")}, "calibration slope"),
+    ],
+)
+def test_each_line_refuses_alone_and_nothing_changes(workspace, register, name, changed, line):
+    register(name)
+    assert promote(workspace, name, now=NOW).accepted
+    before = {path: path.read_bytes() for path in workspace.models.rglob("*") if path.is_file()}
+    tracking = register(name, **changed)
+    found = promote(workspace, name, now=NOW)
+    assert not found.accepted
+    assert [each.name for each in found.lines if not each.passed] == [line]
+    assert f"FAILED  {line}" in str(found)
+    assert {path: path.read_bytes() for path in workspace.models.rglob("*") if path.is_file()} == before
+    assert tracking.version(name, 1).aliases == ("champion",)
+    assert set(tracking.version(name, 2).tags) == {"digest"}
+
+
+def test_a_refused_uplift_without_champion_says_why_and_what_the_effect_is(workspace, register):
+    register(STORY, autoc=0.0)
+    assert not promote(workspace, STORY, now=NOW).accepted
+    said = json.loads((workspace.models / STORY / "refused.json").read_text())
+    assert set(said) == {"verdict", "ate", "low", "high", "coverage", "experiment", "arm", "decided_at"}
+    assert (said["ate"], said["experiment"], said["arm"], said["decided_at"]) == (0.05, "story", "letter", NOW.isoformat())
+    assert said["low"] < said["ate"] < said["high"]
+    assert "AUTOC" in said["verdict"]
+    assert "slope" not in said["verdict"]
+    register(STORY)
+    assert promote(workspace, STORY, now=NOW).accepted
+    assert not (workspace.models / STORY / "refused.json").exists()
+
+
+def test_an_artefact_that_was_changed_after_training_is_refused(workspace, register):
+    register(ece=0.5)
+    (path,) = workspace.artifacts.rglob("evaluation.json")
+    path.write_text(json.dumps(findings("affinity").to_state()))
+    found = promote(workspace, "affinity", now=NOW)
+    assert [line.name for line in found.lines] == ["artefact"]
+    assert "SHA-256" in found.lines[0].words
+    manifest = path.with_name("manifest.json")
+    document = json.loads(manifest.read_text())
+    document["files"]["evaluation.json"] = __import__("hashlib").sha256(path.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(document))
+    found = promote(workspace, "affinity", now=NOW)
+    assert "digest is not the one that was registered" in found.lines[0].words
+    assert not workspace.models.exists()
+
+
+def test_a_model_that_crashes_its_process_is_refused(workspace, register, monkeypatch):
+    def crash(_folder):
+        raise artefact.ArtefactError("the trial prediction crashed its process (signal 11)")
+
+    register()
+    monkeypatch.setattr(artefact, "try_in_process", crash)
+    found = promote(workspace, "affinity", now=NOW)
+    assert not found.accepted
+    assert "signal 11" in found.lines[0].words
+
+
+@pytest.mark.parametrize("metadata", [{"name": STORY}, {"workspace": "another"}])
+def test_another_model_or_another_workspace_is_refused(workspace, register, metadata):
+    register(metadata=metadata)
+    found = promote(workspace, "affinity", now=NOW)
+    assert not found.accepted
+    assert "not 'affinity' of 'small'" in found.lines[0].words
+
+
+def test_a_champion_that_was_tampered_with_is_not_used(workspace, register):
+    register()
+    assert champion_folder(workspace, "affinity") is None
+    digest = promote(workspace, "affinity", now=NOW).digest
+    assert champion_digest(workspace, "affinity") == digest
+    (workspace.models / "affinity" / "1" / "card.md").write_text("# better")
+    with pytest.raises(artefact.ArtefactError, match=r"card\.md"):
+        champion_folder(workspace, "affinity")
+
+
+def test_names_that_are_no_folder_or_not_there(workspace):
+    for name in ("../affinity", "a/b", "", "affinity..x", "Affinity"):
+        with pytest.raises(RegistryError, match="no model's name"):
+            promote(workspace, name, now=NOW)
+    with pytest.raises(TrackingError, match="audience train"):
+        promote(workspace, "affinity", now=NOW)
+
+
+def test_arms_become_names():
+    assert persuadability_name("story", "Tenant's Letter") == "persuadability.story.tenant_s_letter"

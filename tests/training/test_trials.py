@@ -1,0 +1,141 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.history import History
+from features.vectors import build_rows
+from features.vocabulary import VocabularyError
+from training.config import PersuadabilityConfig
+from training.trials import TrialError, known_propensity, trial_datasets
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+CONFIG = PersuadabilityConfig(minimum_per_arm=10)
+ASSIGNED = NOW - timedelta(days=60)
+
+
+@pytest.fixture(scope="module")
+def datasets(campaign):
+    return trial_datasets(campaign, "story", CONFIG, now=NOW)
+
+
+def test_one_contrast_per_arm_in_the_order_of_the_vocabulary(datasets):
+    assert [dataset.arm for dataset in datasets] == ["letter", "Card"]
+    for dataset in datasets:
+        assert dataset.counts == {"assigned": 360, "without_outcome": 12, "in_stratum_of_one_arm": 0}
+        assert np.allclose(dataset.propensity, 0.5)
+        assert set(dataset.treatment) == {0.0, 1.0}
+        assert len(set(dataset.person_ids)) == len(dataset)
+    controls = [set(dataset.person_ids[dataset.treatment == 0]) for dataset in datasets]
+    assert controls[0] == controls[1]
+
+
+def test_vectors_are_as_of_assignment_and_outcomes_are_the_stored_ones(campaign, datasets):
+    dataset = datasets[0]
+    rows = pd.DataFrame({"person_id": dataset.person_ids, "as_of": pd.Timestamp(ASSIGNED)})
+    built = build_rows(History(campaign.tables, campaign.vocabulary), campaign.vocabulary, rows)
+    assert np.array_equal(dataset.X.to_numpy(), built.matrix, equal_nan=True)
+    stored = History(campaign.tables, campaign.vocabulary).read("outcomes").to_pandas().set_index("person_id")["value"]
+    assert dataset.y.tolist() == stored.loc[dataset.person_ids].tolist()
+    assert len(set(dataset.units)) < len(dataset)
+
+
+def test_hashes_are_stable_and_differ_between_arms(campaign, datasets):
+    again = trial_datasets(campaign, "story", CONFIG, now=NOW)
+    assert [dataset.hash for dataset in again] == [dataset.hash for dataset in datasets]
+    assert datasets[0].hash != datasets[1].hash
+
+
+def frame(rows):
+    return pd.DataFrame(rows, columns=["stratum", "arm", "probability"])
+
+
+def test_propensity_is_that_of_the_arm_given_one_of_the_two():
+    rows = frame([("a", "letter", 0.1), ("a", "control", 0.3), ("b", "letter", 0.5), ("b", "control", 0.5), ("c", "letter", 0.2)])
+    assert known_propensity(rows, "letter", "control").tolist()[:4] == pytest.approx([0.25, 0.25, 0.5, 0.5])
+    assert np.isnan(known_propensity(rows, "letter", "control")[4])
+
+
+def test_probabilities_that_vary_within_a_stratum_are_refused():
+    rows = frame([("a", "letter", 0.1), ("a", "letter", 0.2), ("a", "control", 0.3)])
+    with pytest.raises(TrialError, match=r"in 1 of 2 pairs.*into one `stratum`"):
+        known_propensity(rows, "letter", "control")
+    known_propensity(frame([("a", "letter", 0.1), ("a", "letter", 0.1 + 1e-12), ("a", "control", 0.3)]), "letter", "control")
+
+
+@pytest.fixture
+def bare(tmp_path, by_hand):
+    """A workspace with 60 people, and a function that assigns them and says what became of them."""
+    workspace = by_hand.open_empty(tmp_path)
+    ids = [f"nb:{number:02d}" for number in range(60)]
+    by_hand.interactions(workspace, ids, NOW - timedelta(days=100))
+
+    def fill(arm=lambda number: "letter" if number % 2 else "control", *, stratum=None, measured=NOW - timedelta(days=1), outcome="pledge", value=1.0):
+        size = len(ids)
+        strata = [stratum(number) for number in range(size)] if stratum else [None] * size
+        by_hand.store(
+            workspace,
+            "assignments",
+            experiment_id=["story"] * size,
+            person_id=ids,
+            arm=[arm(number) for number in range(size)],
+            probability=[0.5] * size,
+            assigned_at=[ASSIGNED] * size,
+            unit_id=[None] * size,
+            stratum=strata,
+        )
+        by_hand.store(
+            workspace,
+            "outcomes",
+            experiment_id=["story"] * size,
+            person_id=ids,
+            outcome=[outcome] * size,
+            value=[value] * size,
+            measured_at=[measured] * size,
+        )
+        return workspace
+
+    return fill
+
+
+def test_strata_with_one_arm_only_are_left_out_and_counted(bare):
+    workspace = bare(stratum=lambda number: "lone" if number % 6 == 1 else "shared")
+    (dataset,) = trial_datasets(workspace, "story", CONFIG, now=NOW)
+    assert dataset.counts["in_stratum_of_one_arm"] == 10
+    assert len(dataset) == 50
+    assert set(dataset.units) == set(dataset.person_ids), "without a unit everyone was drawn alone"
+
+
+def test_lower_is_better_turns_the_sign(bare):
+    workspace = bare()
+    path = workspace.root / "audience.toml"
+    path.write_text(path.read_text().replace('outcome = "pledge"', 'outcome = "pledge"\nengagement = "lower"'))
+    (dataset,) = trial_datasets(type(workspace).open(workspace.root), "story", CONFIG, now=NOW)
+    assert set(dataset.y) == {-1.0}
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"arm": lambda _: "letter"}, "nobody was drawn into the control arm 'control'; arms there: letter"),
+        ({"arm": lambda _: "control"}, "nothing to compare"),
+        ({"measured": ASSIGNED - timedelta(seconds=1)}, "60 outcomes were measured before"),
+        ({"outcome": "turnout"}, "nobody has the outcome 'pledge'"),
+        ({"measured": NOW + timedelta(seconds=1)}, "nobody has the outcome 'pledge'"),
+        ({"arm": lambda number: "letter" if number < 5 else "control"}, "arm 'letter'.* has 5 people.*at least 10"),
+    ],
+)
+def test_experiments_that_cannot_be_learned_from(bare, changed, words):
+    with pytest.raises(TrialError, match=words) as caught:
+        trial_datasets(bare(**changed), "story", CONFIG, now=NOW)
+    assert "nb:" not in str(caught.value)
+
+
+def test_unknown_and_missing_experiments(campaign, tmp_path, by_hand):
+    with pytest.raises(VocabularyError, match="Did you mean 'story'"):
+        trial_datasets(campaign, "storry", CONFIG, now=NOW)
+    with pytest.raises(TrialError, match="audience import assignments"):
+        trial_datasets(by_hand.open_empty(tmp_path), "story", CONFIG, now=NOW)
+    with pytest.raises(TrialError, match="nobody is assigned"):
+        trial_datasets(campaign, "story", CONFIG, now=ASSIGNED)

@@ -1,0 +1,187 @@
+"""The model card: one page of Markdown that says what a model estimates, on what, how well, and what it must not be taken for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.metrics import Estimate
+from training.config import AffinityConfig, PersuadabilityConfig
+from training.gates import RULES, Findings, GateLine
+from training.snapshots import AffinityDataset
+from training.trials import TrialDataset
+
+NAMES = {
+    "log_loss": "log loss",
+    "auc_micro": "AUC, all pairs of person and topic",
+    "auc_macro": "AUC, mean over topics",
+    "ndcg_3": "NDCG@3, topics of one person",
+    "ndcg_5": "NDCG@5, topics of one person",
+    "lift_10": "lift of the best tenth of pairs",
+    "ece": "expected calibration error",
+    "ate": "average effect (ATE)",
+    "autoc": "AUTOC (area under TOC, as grf)",
+    "qini": "QINI (∫ q·TOC(q) dq, as grf)",
+    "slope": "slope of effect on predicted uplift (1: calibrated)",
+    "autoc_risk": "AUTOC of ranking by baseline risk instead",
+    "qini_risk": "QINI of ranking by baseline risk instead",
+    "autoc_random": "AUTOC of a random ranking",
+    "policy_random": "gain of the policy over as many at random, per person",
+    "policy_risk": "gain of the policy over as many by baseline risk, per person",
+}
+
+
+def affinity_card(
+    workspace: str, dataset: AffinityDataset, config: AffinityConfig, findings: Findings, lines: tuple[GateLine, ...], *, now: datetime, coverage: float
+) -> str:
+    """Return the card of a topic affinity model; `coverage` is that of the intervals served with its scores."""
+    train, test = dataset.train, dataset.test
+    if dataset.source == "engagement":
+        label = (
+            f"engages with the topic at least once within {config.horizon_days} days, beginning {_days(config.gap_days)} after the vector's time; machines do "
+            "not count, and what was received after the training does not either"
+        )
+    else:
+        label = "has the label 1 for the topic in the file of labels that this workspace provided"
+    return _page(
+        f"Topic affinity, {workspace}",
+        _section(
+            "What it estimates",
+            f"For each of {len(dataset.topics)} topics, the probability that a person {label}. The scale is a probability. The interval served with a score "
+            f"is one for the rate among people with such a score, with {coverage:.0%} coverage; it is no interval for what one person will do.",
+        ),
+        _section(
+            "What it learned from",
+            f"{len(train):,} rows (person, as_of) of {len(set(train.person_ids.tolist())):,} people to train on, as of {_span(train.as_ofs)}; the latest "
+            f"block calibrates. {len(test):,} rows of {findings.about['people']:,} other people to test on, as of {_span(test.as_ofs)}. "
+            f"{dataset.sampled:,} rows were left out by the limit max_rows.",
+        ),
+        _section("How good it is", _affinity_table(findings) + "\n\n" + _topic_table(findings)),
+        _section("Gate, as of this training", "\n".join(f"- {line}" for line in lines)),
+        _section(
+            "What to know before using it",
+            "- The model that was evaluated is the one registered: it was not fitted again afterwards, and has not seen the test's time or people.\n"
+            "- People's attributes (age, area, the workspace's own) are those of the table as imported last, also for earlier times.\n"
+            "- It predicts what people do when approached as in the past. It does not say that approaching them makes them do it: that is persuadability.\n"
+            "- A topic with few engagements borrows from the others; see its own line above before relying on it.",
+        ),
+        _section("To repeat it", _provenance(_affinity_facts(dataset), now)),
+    )
+
+
+def persuadability_card(
+    workspace: str, dataset: TrialDataset, config: PersuadabilityConfig, findings: Findings, lines: tuple[GateLine, ...], *, now: datetime, coverage: float
+) -> str:
+    """Return the card of the model of one arm; `coverage` is that of the intervals served with its scores."""
+    experiment, about = dataset.experiment, findings.about
+    turned = "" if experiment.engagement == "higher" else " Lower values are better here, so effects have their sign turned: a positive uplift is good."
+    return _page(
+        f"Persuadability of {dataset.arm} against {experiment.control} in {experiment.id}, {workspace}",
+        _section(
+            "What it estimates",
+            f"How much the message `{dataset.arm}` changes the outcome `{experiment.outcome}` of a person, compared with `{experiment.control}`: an uplift in "
+            f"units of the outcome, learned from randomised assignment with known probabilities.{turned} The interval served with a score is one for the "
+            f"average effect among people with such a score, with {coverage:.0%} coverage; one person's own effect is never observed.",
+        ),
+        _section(
+            "What it learned from",
+            f"{about['rows']:,} people in {about['units']:,} assignment units, {about['treated']:,} of them with the message, with vectors as of their "
+            f"assignment ({_span(dataset.as_ofs)}). Left out: {dataset.counts['without_outcome']:,} people without the outcome, "
+            f"{dataset.counts['in_stratum_of_one_arm']:,} in a stratum that lacks one of the two arms.",
+        ),
+        _section("How good it is", _uplift_table(findings) + f"\n\nThe policy addresses {config.capacity:.0%} of people. Effects are in units of the outcome."),
+        _section("Gate, as of this training", "\n".join(f"- {line}" for line in lines)),
+        _section(
+            "What to know before using it",
+            "- Every measure is out of fold: each person was judged by models that saw neither the person nor the person's assignment unit. The registered "
+            "model is the same recipe on all folds, fitted in the same call; nothing was fitted again after the evaluation.\n"
+            "- People whose outcome is missing are left out; if the message decides who answers, the effect is biased.\n"
+            "- One unit's message must not change another unit's outcome.\n"
+            "- It holds for this message, this outcome and people like those of the experiment. Predictions are shrunk to the average effect by the slope.\n"
+            "- People's attributes are those of the table as imported last.",
+        ),
+        _section("To repeat it", _provenance(_trial_facts(dataset), now)),
+    )
+
+
+def _affinity_facts(dataset: AffinityDataset) -> dict[str, object]:
+    return {
+        "training rows": dataset.train.hash,
+        "test rows": dataset.test.hash,
+        "feature definitions": dataset.definitions_hash,
+        "vocabulary": dataset.vocabulary_fingerprint,
+        "table versions": _versions(dataset.table_versions),
+    }
+
+
+def _trial_facts(dataset: TrialDataset) -> dict[str, object]:
+    return {
+        "rows": dataset.hash,
+        "feature definitions": dataset.definitions_hash,
+        "vocabulary": dataset.vocabulary_fingerprint,
+        "table versions": _versions(dataset.table_versions),
+    }
+
+
+def _affinity_table(findings: Findings) -> str:
+    who = {"": "model", **{f"{rule}.": rule.replace("_", "-") for rule in RULES}}
+    if findings.compared_with:
+        who["champion."] = "champion"
+    measures = ("log_loss", "auc_micro", "auc_macro", "ndcg_3", "ndcg_5", "lift_10")
+    rows = [[NAMES[measure], *(_cell(findings.metrics.get(prefix + measure)) for prefix in who)] for measure in measures]
+    rows.append([NAMES["ece"], _cell(findings.metrics.get("ece")), *("" for _ in range(len(who) - 1))])
+    rules = "; ".join(f"{rule.replace('_', '-')}: {words}" for rule, words in RULES.items())
+    coverage = f"{findings.gate['coverage']:.0%} intervals, from a bootstrap over people"
+    return f"{_table(['', *who.values()], rows)}\n\n{rules}. Brackets: {coverage}. A rule's cells take their rates from the training rows."
+
+
+def _topic_table(findings: Findings) -> str:
+    metrics = findings.metrics
+    rows = [[topic, _cell(metrics.get(f"auc.{topic}")), _cell(metrics.get(f"ece.{topic}"))] for topic in findings.about["topics"]]
+    return _table(["topic", "AUC", "expected calibration error"], rows)
+
+
+def _uplift_table(findings: Findings) -> str:
+    return _table(["", "value", "standard error", "interval"], [_uplift_row(estimate) for estimate in findings.metrics.values()])
+
+
+def _uplift_row(estimate: Estimate) -> list[str]:
+    interval = f"[{estimate.low:.4f}, {estimate.high:.4f}] ({estimate.coverage:.0%})"
+    return [NAMES.get(estimate.name, estimate.name), f"{estimate.value:.4f}", f"{estimate.se:.4f}", interval]
+
+
+def _cell(estimate: Estimate | None) -> str:
+    return "not measured" if estimate is None else f"{estimate.value:.4f} [{estimate.low:.4f}, {estimate.high:.4f}]"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _provenance(facts: Mapping[str, object], now: datetime) -> str:
+    return "\n".join([f"- trained as of {now:%Y-%m-%d %H:%M} UTC", *(f"- {name}: `{value}`" for name, value in facts.items())])
+
+
+def _versions(versions: Mapping[str, int]) -> str:
+    return ", ".join(f"{table} {version}" for table, version in versions.items() if version >= 0)
+
+
+def _span(as_ofs: NDArray[np.datetime64]) -> str:
+    first, last = str(as_ofs.min())[:10], str(as_ofs.max())[:10]
+    return first if first == last else f"{first} to {last}"
+
+
+def _days(number: int) -> str:
+    return f"{number} day{'' if number == 1 else 's'}"
+
+
+def _section(title: str, text: str) -> str:
+    return f"## {title}\n\n{text}"
+
+
+def _page(title: str, *sections: str) -> str:
+    return "\n\n".join([f"# {title}", *sections]) + "\n"

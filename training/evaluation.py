@@ -1,0 +1,171 @@
+"""What a model is worth on rows it never saw: measured the same way for the rules it has to beat and for the champion in office."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.affinity import TopicAffinity
+from models.metrics import CLIP, Estimate, ndcg_rows
+from models.persuadability import Persuadability
+from models.uplift_evaluation import Evaluation as UpliftEvaluation
+from models.uplift_metrics import average_effect
+from training.config import AffinityConfig, PersuadabilityConfig
+from training.gates import Findings
+from training.resampling import PersonBootstrap
+from training.rules import rule_probabilities
+from training.snapshots import AffinityDataset, Side
+from training.trials import TrialDataset
+
+Floats = NDArray[np.float64]
+
+MODEL, CHAMPION = "model", "champion"
+TOP_SHARE = 0.10
+"""Share of pairs addressed first whose lift is stated."""
+NDCG_AT = (3, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class AffinityEvaluation:
+    """The findings, and the predictions (n_test, n_topics) they were made from, by whose they are: the model's, the rules', the champion's."""
+
+    findings: Findings
+    predictions: Mapping[str, Floats]
+
+
+def evaluate_affinity(
+    model: TopicAffinity, dataset: AffinityDataset, config: AffinityConfig, *, champion: tuple[str, TopicAffinity] | None = None
+) -> AffinityEvaluation:
+    """Return what the model is worth on the test rows, beside the rules and, when given with its digest, the champion.
+
+    Intervals come from a bootstrap over people; a `log_loss_gain.X` is X's log loss less the model's on the same pairs, paired.
+    """
+    test = dataset.test
+    predictions = {MODEL: np.asarray(model.predict_proba(test.X), dtype=np.float64)} | rule_probabilities(dataset)
+    if champion is not None:
+        predictions[CHAMPION] = np.asarray(champion[1].predict_proba(test.X), dtype=np.float64)
+    boot = PersonBootstrap(test.person_ids, draws=config.draws, seed=config.seed, coverage=config.gate.coverage)
+    metrics = _ranking(boot, test, predictions[MODEL], "", dataset.topics)
+    metrics += [metric for who, p in predictions.items() if who != MODEL for metric in _ranking(boot, test, p, f"{who}.")]
+    metrics += _gains(boot, test, predictions)
+    metrics += _calibration(boot, test, predictions[MODEL], dataset.topics)
+    findings = Findings(
+        kind="affinity",
+        metrics={metric.name: metric for metric in metrics},
+        gate={"ece": config.gate.ece, "coverage": config.gate.coverage},
+        about={"rows": len(test), "people": boot.n_people, "topics": list(dataset.topics), "test_hash": test.hash},
+        compared_with=champion[0] if champion else None,
+    )
+    return AffinityEvaluation(findings, predictions)
+
+
+def evaluate_persuadability(model: Persuadability, dataset: TrialDataset, config: PersuadabilityConfig) -> tuple[Findings, UpliftEvaluation]:
+    """Return what the uplift is worth out of fold: every person judged by models that saw neither the person nor the person's unit."""
+    evaluation = model.evaluate(capacity=config.capacity)
+    gate = {f"{name}_alpha": getattr(config.gate, f"{name}_alpha") for name in ("autoc", "slope", "policy")}
+    about = {
+        "experiment": dataset.experiment.id,
+        "arm": dataset.arm,
+        "control": dataset.experiment.control,
+        "outcome": dataset.experiment.outcome,
+        "rows": len(dataset),
+        "treated": int(dataset.treatment.sum()),
+        "units": evaluation.n_groups,
+        **dataset.counts,
+    }
+    return Findings("persuadability", evaluation.estimates, gate | {"capacity": config.capacity}, about), evaluation
+
+
+def uplift_groups(out_of_fold: pd.DataFrame, groups: int = 5, coverage: float = 0.90) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return mean predicted uplift and the estimated effect with low and high, each (groups,), of people cut by predicted uplift.
+
+    Effects are means of doubly robust scores, with intervals clustered on the assignment unit (`average_effect`).
+    """
+    order = np.argsort(out_of_fold["uplift"].to_numpy(), kind="stable")
+    parts = [out_of_fold.iloc[part] for part in np.array_split(order, groups)]
+    effects = [average_effect(part["score"], groups=part["group"].to_numpy(), sample_weight=part["weight"], coverage=coverage) for part in parts]
+    predicted = np.array([np.average(part["uplift"], weights=part["weight"]) for part in parts])
+    value, low, high = (np.array([getattr(effect, name) for effect in effects]) for name in ("value", "low", "high"))
+    return predicted, value, low, high
+
+
+def flat_metrics(findings: Findings) -> dict[str, float]:
+    """Return metrics as a run logs them: `name`, `name_low`, `name_high`."""
+    flat: dict[str, float] = {}
+    for name, estimate in findings.metrics.items():
+        flat |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    return flat
+
+
+def summary(findings: Findings) -> str:
+    """Return the result in one line."""
+    metrics = findings.metrics
+    if findings.kind == "affinity":
+        ranking = f"AUC {metrics['auc_micro'].value:.3f}, NDCG@5 {metrics['ndcg_5'].value:.3f}"
+        return f"{ranking}, log loss {metrics['log_loss'].value:.4f}, ECE {metrics['ece'].value:.4f}"
+    return f"ATE {metrics['ate'].value:+.4f}, AUTOC {metrics['autoc'].value:+.4f} (se {metrics['autoc'].se:.4f}), slope {metrics['slope'].value:.2f}"
+
+
+def pair_losses(y: Floats, p: Floats) -> tuple[Floats, Floats]:
+    """Return each row's summed log loss over its known topics and how many there are, both (n,), from y and p (n, n_topics)."""
+    known = ~np.isnan(y)
+    clipped = np.clip(p, CLIP, 1 - CLIP)
+    losses = -np.where(y > 0, np.log(clipped), np.log1p(-clipped))
+    return np.where(known, losses, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64)
+
+
+def _ranking(boot: PersonBootstrap, test: Side, p: Floats, prefix: str, topics: Sequence[str] = ()) -> list[Estimate]:
+    """Return log loss, AUC, NDCG and lift of the predictions, their names with `prefix`; AUC by topic for the `topics` named."""
+    row, column = np.nonzero(~np.isnan(test.y))
+    by_topic = [_topic_auc(boot, test, p, number) for number in range(p.shape[1])]
+    return [
+        boot.mean(f"{prefix}log_loss", *pair_losses(test.y, p)),
+        boot.average(f"{prefix}auc_micro", [boot.auc(test.y[row, column], p[row, column], row)]),
+        boot.average(f"{prefix}auc_macro", by_topic),
+        *(boot.average(f"{prefix}auc.{topic}", [found]) for topic, found in zip(topics, by_topic, strict=False)),
+        *(_ndcg(boot, test, p, k, prefix) for k in NDCG_AT),
+        _lift(boot, test, p, prefix),
+    ]
+
+
+def _topic_auc(boot: PersonBootstrap, test: Side, p: Floats, number: int) -> tuple[float, Floats]:
+    rows = np.flatnonzero(~np.isnan(test.y[:, number]))
+    label = test.y[rows, number]
+    return boot.auc(label, p[rows, number], rows) if 0 < label.sum() < len(rows) else (float("nan"), np.zeros(0))
+
+
+def _gains(boot: PersonBootstrap, test: Side, predictions: Mapping[str, Floats]) -> list[Estimate]:
+    losses = {who: pair_losses(test.y, p) for who, p in predictions.items()}
+    own, counts = losses.pop(MODEL)
+    return [boot.mean(f"log_loss_gain.{who}", loss - own, counts) for who, (loss, _) in losses.items()]
+
+
+def _calibration(boot: PersonBootstrap, test: Side, p: Floats, topics: Sequence[str]) -> list[Estimate]:
+    row, column = np.nonzero(~np.isnan(test.y))
+    found = [boot.calibration_error("ece", test.y[row, column], p[row, column], row)]
+    for number, topic in enumerate(topics):
+        rows = np.flatnonzero(~np.isnan(test.y[:, number]))
+        if len(rows):
+            found.append(boot.calibration_error(f"ece.{topic}", test.y[rows, number], p[rows, number], rows))
+    return found
+
+
+def _ndcg(boot: PersonBootstrap, test: Side, p: Floats, k: int, prefix: str) -> Estimate:
+    found = ndcg_rows(test.y, p, k)
+    return boot.mean(f"{prefix}ndcg_{k}", np.nan_to_num(found), (~np.isnan(found)).astype(np.float64))
+
+
+def _lift(boot: PersonBootstrap, test: Side, p: Floats, prefix: str) -> Estimate:
+    """Return how many times the average rate the tenth of pairs with the highest predictions reaches; equal predictions count in part."""
+    known = ~np.isnan(test.y)
+    label = np.where(known, test.y, 0.0)
+    threshold = np.quantile(p[known], 1 - TOP_SHARE)
+    above, level = known & (p > threshold), known & (p == threshold)
+    part = (TOP_SHARE * known.sum() - above.sum()) / max(level.sum(), 1)
+    chosen = above + np.clip(part, 0.0, 1.0) * level
+    top, everyone = (((weight * label).sum(axis=1), weight.sum(axis=1)) for weight in (chosen, known.astype(np.float64)))
+    return boot.ratio(f"{prefix}lift_10", top, everyone)

@@ -1,0 +1,202 @@
+"""Training runs: from a workspace to a registered version, with everything that is needed to judge it and to repeat it.
+
+What is evaluated is what is registered: nothing is fitted again after the test.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from features.workspace import Workspace
+from models import artefact
+from models.affinity import TopicAffinity
+from models.artefact import ArtefactError
+from models.persuadability import Persuadability
+from training import figures
+from training.card import affinity_card, persuadability_card
+from training.config import AffinityConfig, PersuadabilityConfig, parameters, read_config
+from training.evaluation import evaluate_affinity, evaluate_persuadability, flat_metrics, summary
+from training.gates import Findings, GateLine, gate_lines
+from training.registry import CARD, FINDINGS, champion, champion_folder, persuadability_name
+from training.snapshots import AffinityDataset, affinity_dataset
+from training.tracking import MODEL_FOLDER, OpenRun, Tracking
+from training.trials import TrialDataset, trial_datasets
+
+Progress = Callable[[str, float], None] | None
+AFFINITY = "affinity"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRun:
+    """A registered version that no gate has seen yet: `lines` say how its gate stands today."""
+
+    name: str
+    version: int
+    run_id: str
+    digest: str
+    findings: Findings
+    lines: tuple[GateLine, ...]
+
+    def __str__(self) -> str:
+        head = f"{self.name} version {self.version} is registered (run {self.run_id[:12]}): {summary(self.findings)}"
+        would = "would pass its gate" if all(line.passed for line in self.lines) else "would not pass its gate"
+        return "\n".join([head, f"  it {would}; `audience promote {self.name}` asks it", *(f"  {line}" for line in self.lines)])
+
+
+def train_affinity(
+    workspace: Workspace, *, now: datetime, config: AffinityConfig | None = None, labels: Path | None = None, progress: Progress = None
+) -> TrainedRun:
+    """Train topic affinity on what was known at `now`, evaluate it on later times and other people, log the run and register a version.
+
+    `labels` names a file of the user's own labels. Raises ConfigError, SnapshotError or LabelsError, in words.
+    """
+    now = _utc(now)
+    config = config or read_config(workspace).affinity
+    tracking = Tracking.of(workspace)
+    with tracking.run(AFFINITY, tags=_tags(workspace, AFFINITY, now)) as run:
+        dataset = affinity_dataset(workspace, config, now=now, labels=labels, progress=progress)
+        model = TopicAffinity(list(dataset.topics), random_state=config.seed).set_params(**config.model)
+        run.parameters(parameters(config) | _resolved(model) | {"now": now.isoformat(), "label_source": dataset.source})
+        train = dataset.train
+        model.fit(train.X, train.y, groups=train.person_ids, block=train.block, progress=progress)
+        _tell(progress, "evaluating", 0.0)
+        evaluation = evaluate_affinity(model, dataset, config, champion=_champion(workspace, dataset, config))
+        _tell(progress, "evaluating", 0.6)
+        drawn = figures.affinity_figures(model, dataset, evaluation)
+        findings = evaluation.findings
+        lines = gate_lines(findings, champion(workspace, AFFINITY))
+        card = affinity_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage)
+        facts = _facts(dataset) | _comparable(dataset, config)
+        facts |= {"dataset_hash": train.hash, "test_hash": dataset.test.hash, "rows": len(train), "as_of": str(train.as_ofs.max())}
+        digest = _log(run, model, findings, drawn, card=card, metadata=_metadata(workspace, AFFINITY, now, facts))
+        version = _register(tracking, AFFINITY, run, findings, digest=digest, now=now)
+        _tell(progress, "evaluating", 1.0)
+    return TrainedRun(AFFINITY, version, run.run_id, digest, findings, lines)
+
+
+def train_persuadability(
+    workspace: Workspace, experiment: str, *, now: datetime, config: PersuadabilityConfig | None = None, progress: Progress = None
+) -> list[TrainedRun]:
+    """Train one uplift model per arm of the experiment against control, evaluate each out of fold, log the runs and register versions.
+
+    Raises ConfigError, VocabularyError or TrialError, in words.
+    """
+    now = _utc(now)
+    config = config or read_config(workspace).persuadability
+    datasets = trial_datasets(workspace, experiment, config, now=now, progress=progress)
+    tracking = Tracking.of(workspace)
+    return [_train_arm(workspace, tracking, dataset, config, now=now, progress=progress) for dataset in datasets]
+
+
+def _train_arm(
+    workspace: Workspace, tracking: Tracking, dataset: TrialDataset, config: PersuadabilityConfig, *, now: datetime, progress: Progress
+) -> TrainedRun:
+    name = persuadability_name(dataset.experiment.id, dataset.arm)
+    with tracking.run(name, tags=_tags(workspace, "persuadability", now)) as run:
+        model = Persuadability(random_state=config.seed).set_params(**config.model)
+        run.parameters(parameters(config) | _resolved(model) | {"now": now.isoformat(), "experiment": dataset.experiment.id, "arm": dataset.arm})
+        model.fit(dataset.X, dataset.y, treatment=dataset.treatment, propensity=dataset.propensity, groups=dataset.units, progress=progress)
+        _tell(progress, "evaluating", 0.0)
+        findings, evaluation = evaluate_persuadability(model, dataset, config)
+        drawn = figures.uplift_figures(model, dataset, evaluation)
+        lines = gate_lines(findings)
+        card = persuadability_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage)
+        facts = _facts(dataset) | {"dataset_hash": dataset.hash, "rows": len(dataset), "experiment": dataset.experiment.id, "arm": dataset.arm}
+        digest = _log(run, model, findings, drawn, card=card, metadata=_metadata(workspace, name, now, facts | {"as_of": str(dataset.as_ofs.max())}))
+        version = _register(tracking, name, run, findings, digest=digest, now=now)
+        _tell(progress, "evaluating", 1.0)
+    return TrainedRun(name, version, run.run_id, digest, findings, lines)
+
+
+def _log(
+    run: OpenRun, model: TopicAffinity | Persuadability, findings: Findings, drawn: Mapping[str, Figure], *, card: str, metadata: Mapping[str, Any]
+) -> str:
+    """Log metrics, figures, the card and the artefact; return the artefact's digest."""
+    run.metrics(flat_metrics(findings))
+    run.tags({"summary": summary(findings), "rows": metadata["rows"], "dataset_hash": metadata["dataset_hash"]})
+    run.parameters({key: value for key, value in metadata.items() if key in _LOGGED_FACTS})
+    with tempfile.TemporaryDirectory(prefix="audience-train-") as scratch:
+        files = {FINDINGS: json.dumps(findings.to_state(), indent=1, sort_keys=True, allow_nan=False).encode(), CARD: card.encode()}
+        folder = artefact.save(model, Path(scratch) / MODEL_FOLDER, metadata=metadata, files=files)
+        plots = Path(scratch) / "plots"
+        plots.mkdir()
+        for name, figure in drawn.items():
+            figure.savefig(plots / f"{name}.png")
+        run.folder(folder, MODEL_FOLDER)
+        run.folder(plots, "plots")
+        return artefact.digest(folder)
+
+
+_LOGGED_FACTS = ("definitions_hash", "vocabulary_fingerprint", "dataset_hash", "test_hash", "table_versions", "rows")
+
+
+def _register(tracking: Tracking, name: str, run: OpenRun, findings: Findings, *, digest: str, now: datetime) -> int:
+    return tracking.register(name, run.run_id, tags={"digest": digest, "summary": summary(findings), "now": now.isoformat(), "kind": findings.kind})
+
+
+def _facts(dataset: AffinityDataset | TrialDataset) -> dict[str, Any]:
+    return {
+        "definitions_hash": dataset.definitions_hash,
+        "vocabulary_fingerprint": dataset.vocabulary_fingerprint,
+        "table_versions": dict(dataset.table_versions),
+    }
+
+
+def _metadata(workspace: Workspace, name: str, now: datetime, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "workspace": workspace.settings.name, "trained": now.isoformat(), **facts}
+
+
+def _tags(workspace: Workspace, kind: str, now: datetime) -> dict[str, str]:
+    return {"kind": kind, "workspace": workspace.settings.name, "now": now.isoformat()}
+
+
+def _resolved(model: TopicAffinity | Persuadability) -> dict[str, Any]:
+    """Return every parameter of the estimator, defaults too: a default that changes later must not change what a run says."""
+    return {f"model.{key}": value for key, value in model.get_params().items() if key != "topics"}
+
+
+def _champion(workspace: Workspace, dataset: AffinityDataset, config: AffinityConfig) -> tuple[str, TopicAffinity] | None:
+    """Return the champion with its digest if it can be tried on the test rows: same columns, topics, label and split; None otherwise.
+
+    With the same split, no person of the test was among those that the champion was trained on.
+    """
+    try:
+        folder = champion_folder(workspace, AFFINITY)
+        if folder is None:
+            return None
+        said, model = artefact.check(folder).metadata, artefact.load(folder)
+    except ArtefactError:
+        return None
+    same = all(said.get(key) == value for key, value in _comparable(dataset, config).items())
+    return (artefact.digest(folder), model) if same and isinstance(model, TopicAffinity) else None
+
+
+def _comparable(dataset: AffinityDataset, config: AffinityConfig) -> dict[str, Any]:
+    """Return what two affinity models must share before one's test says something about the other."""
+    return {
+        "definitions_hash": dataset.definitions_hash,
+        "topics": list(dataset.topics),
+        "label_source": dataset.source,
+        "horizon_days": config.horizon_days,
+        "gap_days": config.gap_days,
+        "split": {"seed": config.seed, "test_share": config.test_share},
+    }
+
+
+def _tell(progress: Progress, stage: str, fraction: float) -> None:
+    if progress is not None:
+        progress(stage, fraction)
+
+
+def _utc(now: datetime) -> datetime:
+    if now.tzinfo is None:
+        raise ValueError("now must be a time with a zone, such as datetime(2026, 11, 1, tzinfo=UTC); the one given has none")
+    return now.astimezone(UTC)

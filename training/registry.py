@@ -1,0 +1,218 @@
+"""Champions: which registered version is served. A version becomes champion through its gate only.
+
+The gate reads what the run logged about itself, inside the digested artefact; nothing that the caller says can change a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from features.workspace import Workspace
+from models import artefact
+from models.artefact import ArtefactError
+from training.gates import Champion, Findings, GateLine, failures, gate_lines
+from training.tracking import CHAMPION, Tracking, Version
+
+_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){0,2}")
+POINTER = "champion.json"
+REFUSAL = "refused.json"
+FINDINGS, CARD = "evaluation.json", "card.md"
+"""Files of the artefact: what the run found, and the model card; the manifest covers both."""
+
+
+class RegistryError(ValueError):
+    """What was asked of the registry cannot be; the message says what is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What came of asking for a promotion: accepted or not, and every line of the gate."""
+
+    name: str
+    version: int
+    accepted: bool
+    lines: tuple[GateLine, ...]
+    digest: str | None = None
+
+    def __str__(self) -> str:
+        verdict = "is champion now" if self.accepted else "is refused; nothing that is served has changed"
+        return "\n".join([f"{self.name} version {self.version} {verdict}", *(f"  {line}" for line in self.lines)])
+
+
+def persuadability_name(experiment: str, arm: str) -> str:
+    """Return the registered name of an arm's model: the arm in lower case, anything but a-z, 0-9 and _ as `_`."""
+    return f"persuadability.{experiment}.{re.sub(r'[^a-z0-9_]', '_', arm.lower())}"
+
+
+def promote(workspace: Workspace, name: str, version: int | None = None, *, now: datetime) -> Promotion:
+    """Make a version (the newest by default) champion if it passes its gate.
+
+    Accepted: its artefact is copied to `models/<name>/<version>`, signed, and `champion.json` names it. Refused: nothing changes,
+    except that a persuadability model without a champion leaves `refused.json`, from which the service answers with the average effect.
+    Raises RegistryError for a name that cannot be a folder and TrackingError for what is not registered.
+    """
+    if not _NAME.fullmatch(name):
+        raise RegistryError(f"{name!r} is no model's name: affinity, or persuadability.EXPERIMENT.ARM")
+    tracking = Tracking.of(workspace)
+    found = tracking.version(name, version)
+    with tempfile.TemporaryDirectory(prefix="audience-promote-") as scratch:
+        folder = tracking.download(found, Path(scratch))
+        sound = artefact_line(folder, found, workspace.settings.name)
+        if not sound.passed:
+            return Promotion(name, found.version, accepted=False, lines=(sound,))
+        findings = logged_findings(folder)
+        lines = (sound, *gate_lines(findings, champion(workspace, name)))
+        digest = artefact.digest(folder)
+        if not all(line.passed for line in lines):
+            _refuse(workspace, name, findings, lines, now)
+            return Promotion(name, found.version, accepted=False, lines=lines, digest=digest)
+        _install(workspace, found, folder)
+    tracking.tag(found, {f"gate {line.name}": line.words for line in lines} | {"promoted_at": now.isoformat()})
+    tracking.make_champion(found)
+    home = workspace.models / name
+    write_json(home / POINTER, {"name": name, "version": found.version, "digest": digest, "promoted_at": now.isoformat()})
+    (home / REFUSAL).unlink(missing_ok=True)
+    return Promotion(name, found.version, accepted=True, lines=lines, digest=digest)
+
+
+def artefact_line(folder: Path, version: Version, workspace_name: str) -> GateLine:
+    """Return whether a downloaded artefact is what the run registered, is built as it must be, and predicts in a process of its own."""
+    try:
+        said = artefact.check(folder).metadata
+        if artefact.digest(folder) != version.tags.get("digest"):
+            return GateLine("artefact", passed=False, words="its digest is not the one that was registered: it was changed after training")
+        if (said.get("name"), said.get("workspace")) != (version.name, workspace_name):
+            words = f"it is {said.get('name')!r} of the workspace {said.get('workspace')!r}, not {version.name!r} of {workspace_name!r}"
+            return GateLine("artefact", passed=False, words=words)
+        artefact.try_in_process(folder)
+    except (ArtefactError, OSError) as error:
+        return GateLine("artefact", passed=False, words=f"the check failed: {error}")
+    return GateLine("artefact", passed=True, words="digest as registered, structure sound, predicts in a process of its own")
+
+
+def champion_digest(workspace: Workspace, name: str) -> str | None:
+    """Return the digest of the model in office, None when there is none."""
+    try:
+        return str(json.loads((workspace.models / name / POINTER).read_text(encoding="utf-8"))["digest"])
+    except FileNotFoundError:
+        return None
+
+
+def champion_folder(workspace: Workspace, name: str) -> Path | None:
+    """Return the folder of the model in office, its signature and digest verified; None when there is none. Raises ArtefactError."""
+    digest = champion_digest(workspace, name)
+    if digest is None:
+        return None
+    home = workspace.models / name
+    folder = home / str(json.loads((home / POINTER).read_text(encoding="utf-8"))["version"])
+    artefact.verify(folder, workspace.signing_key())
+    artefact.check(folder)
+    if artefact.digest(folder) != digest:
+        raise ArtefactError(f"{name}: the champion's folder is not the one that {POINTER} names; promote it again")
+    return folder
+
+
+def champion(workspace: Workspace, name: str) -> Champion | None:
+    """Return the digest and the findings of the model in office; None when there is none, or none that can be trusted."""
+    try:
+        folder = champion_folder(workspace, name)
+        return None if folder is None else (artefact.digest(folder), logged_findings(folder))
+    except (ArtefactError, OSError, KeyError, ValueError):
+        return None
+
+
+def logged_findings(folder: Path) -> Findings:
+    """Return what the run of a checked artefact found."""
+    return Findings.from_state(json.loads((folder / FINDINGS).read_text(encoding="utf-8")))
+
+
+def list_models(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return the registered versions, by name and newest first, as records for a table."""
+    return [
+        {
+            "name": version.name,
+            "version": version.version,
+            "champion": "yes" if CHAMPION in version.aliases else "",
+            "registered": f"{version.created_at:%Y-%m-%d %H:%M}",
+            "trained as of": version.tags.get("now", "")[:10],
+            "result": version.tags.get("summary", ""),
+            "digest": version.tags.get("digest", "")[:12],
+        }
+        for version in Tracking.of(workspace).versions()
+    ]
+
+
+def list_runs(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return the training runs, newest first, as records for a table."""
+    return [
+        {
+            "run": run.run_id[:12],
+            "name": run.name,
+            "started": f"{run.started_at:%Y-%m-%d %H:%M}",
+            "seconds": "" if run.seconds is None else f"{run.seconds:.0f}",
+            "status": run.status.lower(),
+            "rows": run.tags.get("rows", ""),
+            "result": run.tags.get("summary", run.tags.get("failure", "")),
+            "data": run.tags.get("dataset_hash", "")[:12],
+        }
+        for run in Tracking.of(workspace).runs()
+    ]
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Replace the file by `document` in one step: a reader sees the old text or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with fresh.open("w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def refusal(findings: Findings, lines: tuple[GateLine, ...], now: datetime) -> dict[str, Any]:
+    """Return what the service says instead of a persuadability score: the verdict and the average effect, in units of the outcome."""
+    ate, about = findings.metrics["ate"], findings.about
+    verdict = (
+        "No score per person: the experiment does not show that the model finds people on whom the message works better. Everyone's best estimate is the "
+        f"average effect. {failures(lines)}"
+    )
+    return {
+        "verdict": verdict,
+        "ate": ate.value,
+        "low": ate.low,
+        "high": ate.high,
+        "coverage": ate.coverage,
+        "experiment": about["experiment"],
+        "arm": about["arm"],
+        "decided_at": now.isoformat(),
+    }
+
+
+def _refuse(workspace: Workspace, name: str, findings: Findings, lines: tuple[GateLine, ...], now: datetime) -> None:
+    if findings.kind == "persuadability" and champion_digest(workspace, name) is None:
+        write_json(workspace.models / name / REFUSAL, refusal(findings, lines, now))
+
+
+def _install(workspace: Workspace, version: Version, folder: Path) -> None:
+    """Copy the checked artefact to where the server reads, signed; the folder gets its name when all of it is there."""
+    home = workspace.models / version.name
+    home.mkdir(parents=True, exist_ok=True)
+    fresh, place = home / f".{version.version}.{secrets.token_hex(4)}", home / str(version.version)
+    shutil.copytree(folder, fresh)
+    artefact.sign(fresh, workspace.signing_key())
+    if place.exists():
+        gone = home / f".gone.{secrets.token_hex(4)}"
+        place.rename(gone)
+        shutil.rmtree(gone)
+    fresh.rename(place)

@@ -1,0 +1,286 @@
+"""What topic affinity learns from: rows (person, as_of) with their vectors, labels over the horizon that follows, and a split over time and people.
+
+One person is on one side of the split only, and every training label was complete before the test's `as_of`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.history import History
+from features.vectors import Vectors, build_rows
+from features.vocabulary import Vocabulary
+from features.workspace import Workspace
+from training.config import AffinityConfig
+from training.own_labels import read_labels
+
+Progress = Callable[[str, float], None] | None
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+MANY_TIMES = 24
+"""Own labels with more distinct as_of times than this are split at a quantile of them, and cut into blocks of equal size."""
+_DAY = timedelta(days=1)
+
+
+class SnapshotError(ValueError):
+    """There is not enough history, or not enough labels, to train and test on; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of the split: n rows.
+
+    `X` (n, F) float32 named by feature; `y` (n, n_topics) 0, 1 or NaN where unknown; `person_ids` and `as_ofs` (n,) of the rows;
+    `block` (n,) whole numbers that rise with time.
+    """
+
+    X: pd.DataFrame
+    y: Floats
+    person_ids: NDArray[np.str_]
+    as_ofs: NDArray[np.datetime64]
+    block: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.block)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) over ids, times, labels and vectors, rows in their order."""
+        return hash_rows(self.person_ids, self.as_ofs, self.y, self.X.to_numpy())
+
+
+@dataclass(frozen=True)
+class AffinityDataset:
+    """Training and test rows of `topics`, with where they come from; `source` is `engagement` or `labels`."""
+
+    train: Side
+    test: Side
+    topics: tuple[str, ...]
+    source: str
+    definitions_hash: str
+    vocabulary_fingerprint: str
+    table_versions: dict[str, int]
+    sampled: int
+    """Rows left out because there were more than the configuration's `max_rows`."""
+
+
+def affinity_dataset(workspace: Workspace, config: AffinityConfig, *, now: datetime, labels: Path | None = None, progress: Progress = None) -> AffinityDataset:
+    """Return the rows to train and to test topic affinity on, as they were known at `now`.
+
+    Labels are the engagements of the history, or those of the file `labels` (or of the configuration). Raises SnapshotError or
+    LabelsError, which say what is missing.
+    """
+    history = History(workspace.tables, workspace.vocabulary)
+    versions = history.versions()
+    path = labels or (workspace.root / config.labels if config.labels else None)
+    if path is None:
+        rows, y, topics = _engagement_rows(history, workspace.vocabulary, config, versions, now)
+    else:
+        rows, y, topics = _labelled_rows(path, workspace.vocabulary, config, now)
+    rows, y, sampled = _at_most(rows, y, config)
+    vectors = build_rows(history, workspace.vocabulary, rows[["person_id", "as_of"]], versions=versions, progress=progress)
+    X = pd.DataFrame(vectors.matrix, columns=list(vectors.names), copy=False)
+    test = rows["test"].to_numpy(dtype=bool)
+    return AffinityDataset(
+        train=_side(X, y, rows, ~test),
+        test=_side(X, y, rows, test),
+        topics=topics,
+        source="engagement" if path is None else "labels",
+        definitions_hash=vectors.definitions_hash,
+        vocabulary_fingerprint=vectors.vocabulary_fingerprint,
+        table_versions=dict(versions),
+        sampled=sampled,
+    )
+
+
+def snapshot_times(first: datetime, now: datetime, config: AffinityConfig) -> tuple[datetime, ...]:
+    """Return the as_of times, rising: midnights UTC, `spacing` days apart, the last with its label window complete at `now`.
+
+    `first` is when the history begins; a snapshot has at least one spacing of history before it. Raises SnapshotError when fewer
+    than two fit: one to train on and one to test on.
+    """
+    reach = config.gap_days + config.horizon_days + config.settle_days
+    last = (now - reach * _DAY).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    times = [last - step * config.spacing * _DAY for step in range(config.snapshots)]
+    kept = sorted(time for time in times if time >= first + config.spacing * _DAY)
+    if len(kept) < 2:
+        needed = reach + 2 * config.spacing
+        raise SnapshotError(
+            f"the history begins on {first:%Y-%m-%d}, and training at {now:%Y-%m-%d} needs about {needed} days: gap {config.gap_days}, horizon "
+            f"{config.horizon_days}, {config.settle_days} to settle, and two snapshots {config.spacing} apart. Hint: a shorter [training.affinity] horizon_days"
+        )
+    return tuple(kept)
+
+
+def held_apart(person_ids: Sequence[str] | NDArray[np.str_], *, share: float, seed: int) -> Flags:
+    """Return which people (n,) are only ever tested on: those whose SHA-256, keyed with the seed, falls below `share`.
+
+    A person's side depends on nothing but the id and the seed, so it stays the same from run to run.
+    """
+    limit = int(share * 2**64)
+    key = f"audience split {seed} ".encode()
+    return np.array([int.from_bytes(hashlib.sha256(key + str(person).encode()).digest()[:8], "big") < limit for person in person_ids], dtype=bool)
+
+
+def hash_rows(person_ids: NDArray[np.str_], as_ofs: NDArray[np.datetime64], *arrays: NDArray) -> str:
+    """Return the SHA-256 (hex) over ids, times (microseconds) and the bytes of `arrays`, rows in their order."""
+    digest = hashlib.sha256("\n".join(person_ids.tolist()).encode())
+    digest.update(as_ofs.astype("datetime64[us]").astype("<i8").tobytes())
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def as_frame(vectors: Vectors) -> pd.DataFrame:
+    """Return the vectors as a frame (n, F) without copying them."""
+    return pd.DataFrame(vectors.matrix, columns=list(vectors.names), copy=False)
+
+
+def _engagement_rows(
+    history: History, vocabulary: Vocabulary, config: AffinityConfig, versions: dict[str, int], now: datetime
+) -> tuple[pd.DataFrame, Floats, tuple[str, ...]]:
+    interactions = history.files("interactions", versions["interactions"])
+    if not interactions:
+        raise SnapshotError("there are no interactions yet: import some with `audience import interactions FILE`")
+    if not vocabulary.topics or not vocabulary.engagement_kinds:
+        raise SnapshotError("audience.toml needs at least one [topics.…] and one kind with engagement = true to learn affinity from engagement")
+    connection = connect()
+    first = connection.execute("SELECT min(epoch_us(occurred_at)) FROM read_parquet($files)", {"files": interactions}).fetchall()[0][0]
+    times = snapshot_times(datetime.fromtimestamp(first / 1e6, tz=UTC), now, config)
+    seen = _first_seen(connection, interactions, history.files("people", versions["people"]))
+    test = held_apart(seen["person_id"].tolist(), share=config.test_share, seed=config.seed)
+    visible = seen["visible_us"].to_numpy()
+    rows = pd.concat(
+        [
+            seen.loc[(test == (number == len(times) - 1)) & (visible <= _microseconds(time)), ["person_id"]].assign(
+                as_of=pd.Timestamp(time), block=number, test=number == len(times) - 1
+            )
+            for number, time in enumerate(times)
+        ],
+        ignore_index=True,
+    )
+    _both_sides(rows)
+    return rows, _engagements(interactions, rows, vocabulary, config, now), vocabulary.topic_ids
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Return a database in memory, which fetches no extension."""
+    return duckdb.connect(config={"threads": 2, "autoinstall_known_extensions": False, "autoload_known_extensions": False})
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _first_seen(connection: duckdb.DuckDBPyConnection, interactions: list[str], people: list[str]) -> pd.DataFrame:
+    """Return each person with the first moment (microseconds) as of which a build knows them, sorted by id.
+
+    A build as of t knows whoever joined before t (or nobody knows when), and whoever has an interaction that occurred before t and was
+    received at t or before.
+    """
+    known = "SELECT person_id, coalesce(epoch_us(joined_at) + 1, -9223372036854775808) AS at_us FROM read_parquet($people) UNION ALL " if people else ""
+    query = f"""
+        SELECT person_id, min(at_us) AS visible_us FROM (
+            {known}
+            SELECT person_id, min(greatest(epoch_us(occurred_at) + 1, epoch_us(received_at))) AS at_us FROM read_parquet($interactions) GROUP BY person_id
+        ) GROUP BY person_id ORDER BY person_id
+    """  # noqa: S608 - no value stands in the text
+    parameters = {"interactions": interactions} | ({"people": people} if people else {})
+    return connection.sql(query, params=parameters).to_arrow_table().to_pandas()
+
+
+def _engagements(interactions: list[str], rows: pd.DataFrame, vocabulary: Vocabulary, config: AffinityConfig, now: datetime) -> Floats:
+    """Return the labels (n, n_topics): 1 where the person engaged with the topic within [as_of + gap, as_of + gap + horizon).
+
+    Machines do not engage, and what was received after `now` is not known yet.
+    """
+    as_of = rows["as_of"].dt.as_unit("us").astype("int64").to_numpy()
+    start = as_of + config.gap_days * (_DAY // timedelta(microseconds=1))
+    frame = pa.table({"number": np.arange(len(rows)), "person_id": pa.array(rows["person_id"], pa.string()), "start_us": start})
+    topics = pa.table({"column": np.arange(len(vocabulary.topics)), "topic": pa.array(vocabulary.topic_ids)})
+    connection = connect()
+    connection.register("wanted", frame)
+    connection.register("topics", topics)
+    query = """
+        SELECT DISTINCT wanted.number, topics."column"
+        FROM read_parquet($files) AS i JOIN wanted USING (person_id) JOIN topics USING (topic)
+        WHERE epoch_us(i.occurred_at) >= wanted.start_us AND epoch_us(i.occurred_at) < wanted.start_us + $horizon
+            AND epoch_us(i.received_at) <= $now AND NOT i.is_machine AND list_contains($kinds, i.kind)
+    """
+    parameters = {
+        "files": interactions,
+        "kinds": list(vocabulary.engagement_kinds),
+        "now": _microseconds(now),
+        "horizon": config.horizon_days * (_DAY // timedelta(microseconds=1)),
+    }
+    found = connection.sql(query, params=parameters).to_arrow_table()
+    y = np.zeros((len(rows), len(vocabulary.topics)))
+    y[found["number"].to_numpy(), found["column"].to_numpy()] = 1.0
+    return y
+
+
+def _labelled_rows(path: Path, vocabulary: Vocabulary, config: AffinityConfig, now: datetime) -> tuple[pd.DataFrame, Floats, tuple[str, ...]]:
+    rows, y, topics = read_labels(path, vocabulary, now=now)
+    if rows["split"].notna().all():
+        rows["test"] = rows["split"] == "test"
+    else:
+        times = rows["as_of"].drop_duplicates()
+        cut = times.max() if len(times) <= MANY_TIMES else rows["as_of"].quantile(1 - config.test_share)
+        test = held_apart(rows["person_id"].tolist(), share=config.test_share, seed=config.seed)
+        complete = rows["as_of"] + pd.Timedelta(days=config.gap_days + config.horizon_days) <= cut
+        kept = np.where(test, rows["as_of"] >= cut, complete)
+        rows, y = rows.assign(test=test)[kept].reset_index(drop=True), y[kept]
+    _both_sides(rows)
+    rows["block"] = _blocks(rows, config)
+    return rows, y, topics
+
+
+def _blocks(rows: pd.DataFrame, config: AffinityConfig) -> NDArray[np.int64]:
+    """Return rising blocks (n,): the file's own; else the distinct times, or, of many, groups of equal size."""
+    if rows["block"].notna().all():
+        return np.unique(rows["block"].to_numpy(), return_inverse=True)[1].astype(np.int64)
+    times = rows["as_of"].rank(method="dense" if rows["as_of"].nunique() <= MANY_TIMES else "first").to_numpy()
+    groups = config.snapshots if rows["as_of"].nunique() > MANY_TIMES else int(times.max())
+    return np.ceil(times * groups / times.max()).astype(np.int64) - 1
+
+
+def _both_sides(rows: pd.DataFrame) -> None:
+    test = int(rows["test"].sum())
+    if not 0 < test < len(rows):
+        raise SnapshotError(
+            f"{len(rows) - test} rows to train on and {test} to test on: both are needed. The split is over time and people; with labels of your own, add a "
+            "column `split` of `train` and `test`, or give as_of times that lie further apart than gap_days + horizon_days"
+        )
+
+
+def _at_most(rows: pd.DataFrame, y: Floats, config: AffinityConfig) -> tuple[pd.DataFrame, Floats, int]:
+    """Return at most `max_rows` rows of either side, drawn with the seed, in their order, and how many were left out."""
+    random = np.random.default_rng(config.seed)
+    test = rows["test"].to_numpy(dtype=bool)
+    kept = [np.flatnonzero(side) for side in (~test, test)]
+    kept = [np.sort(random.choice(each, config.max_rows, replace=False)) if len(each) > config.max_rows else each for each in kept]
+    chosen = np.concatenate(kept)
+    return rows.iloc[chosen].reset_index(drop=True), y[chosen], len(rows) - len(chosen)
+
+
+def _side(X: pd.DataFrame, y: Floats, rows: pd.DataFrame, mask: Flags) -> Side:
+    part = rows.loc[mask]
+    return Side(
+        X=X.loc[mask].reset_index(drop=True),
+        y=y[mask],
+        person_ids=part["person_id"].to_numpy(dtype=str),
+        as_ofs=part["as_of"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]"),
+        block=part["block"].to_numpy(dtype=np.int64),
+    )

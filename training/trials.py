@@ -1,0 +1,180 @@
+"""What persuadability learns from: the people of one randomised experiment, one contrast per arm against control.
+
+Vectors are as of the moment each person was assigned, so nothing that the message caused can leak into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.history import History
+from features.vectors import build_rows
+from features.vocabulary import Experiment
+from features.workspace import Workspace
+from training.config import PersuadabilityConfig
+from training.snapshots import as_frame, connect, hash_rows
+
+Progress = Callable[[str, float], None] | None
+Floats = NDArray[np.float64]
+
+_TOLERANCE = 1e-9
+"""Stated probabilities of one arm in one stratum may differ by this much: rounding in a file."""
+
+
+class TrialError(ValueError):
+    """The experiment cannot be learned from; the message says what is wrong with its assignments or outcomes."""
+
+
+@dataclass(frozen=True)
+class TrialDataset:
+    """One contrast of n people: `arm` (treatment 1) against the control arm (treatment 0).
+
+    `X` (n, F) as of each person's assignment; `y` (n,) the outcome, so that more is better; `treatment` and `propensity` (n,), the
+    known probability of `arm` given that it was drawn that or control; `units` (n,) what was drawn as one; `counts` says who was left out.
+    """
+
+    experiment: Experiment
+    arm: str
+    X: pd.DataFrame
+    y: Floats
+    treatment: Floats
+    propensity: Floats
+    units: NDArray[np.str_]
+    person_ids: NDArray[np.str_]
+    as_ofs: NDArray[np.datetime64]
+    counts: dict[str, int]
+    definitions_hash: str
+    vocabulary_fingerprint: str
+    table_versions: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) over ids, times, outcomes, arms, probabilities, units and vectors, rows in their order."""
+        units = np.array("\n".join(self.units.tolist()).encode())
+        return hash_rows(self.person_ids, self.as_ofs, self.y, self.treatment, self.propensity, units, self.X.to_numpy())
+
+
+def trial_datasets(workspace: Workspace, experiment_id: str, config: PersuadabilityConfig, *, now: datetime, progress: Progress = None) -> list[TrialDataset]:
+    """Return one dataset per arm of the experiment against control, arms in the order of `audience.toml`, as they were known at `now`.
+
+    Raises VocabularyError for an unknown experiment and TrialError, which says what is wrong and counts it.
+    """
+    experiment = workspace.vocabulary.experiment(experiment_id)
+    history = History(workspace.tables, workspace.vocabulary)
+    versions = history.versions()
+    everyone, counts = _drawn(history, experiment, versions, now)
+    arms = _arms(everyone, experiment)
+    vectors = build_rows(history, workspace.vocabulary, everyone[["person_id", "as_of"]], versions=versions, progress=progress)
+    X = as_frame(vectors)
+    datasets = []
+    for arm in arms:
+        kept, propensity, lone = _contrast(everyone, experiment, arm)
+        rows = everyone[kept]
+        _enough(rows, arm, experiment, config)
+        dataset = TrialDataset(
+            experiment=experiment,
+            arm=arm,
+            X=X.loc[kept].reset_index(drop=True),
+            y=rows["value"].to_numpy(dtype=np.float64) * (1.0 if experiment.engagement == "higher" else -1.0),
+            treatment=np.asarray(rows["arm"] == arm, dtype=np.float64),
+            propensity=propensity,
+            units=rows["unit"].to_numpy(dtype=str),
+            person_ids=rows["person_id"].to_numpy(dtype=str),
+            as_ofs=rows["as_of"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]"),
+            counts=counts | {"in_stratum_of_one_arm": lone},
+            definitions_hash=vectors.definitions_hash,
+            vocabulary_fingerprint=vectors.vocabulary_fingerprint,
+            table_versions=dict(versions),
+        )
+        datasets.append(dataset)
+    return datasets
+
+
+def known_propensity(frame: pd.DataFrame, arm: str, control: str) -> Floats:
+    """Return p_arm / (p_arm + p_control) for each row (n,) of columns arm, probability, stratum; NaN in a stratum that lacks either.
+
+    Within a stratum the stated probability of an arm is one number; where it varies, TrialError is raised, because then the
+    probability of the arm that a person was *not* drawn into is not known.
+    """
+    stated = frame.groupby(["stratum", "arm"])["probability"].agg(["min", "max"])
+    varying = int((stated["max"] - stated["min"] > _TOLERANCE).sum())
+    if varying:
+        raise TrialError(
+            f"in {varying} of {len(stated)} pairs of stratum and arm the stated probability varies from person to person; within a stratum it has to be one "
+            "number. Hint: put people who were drawn with the same probabilities into one `stratum`"
+        )
+    chance = stated["max"].reset_index().pivot_table(index="stratum", columns="arm", values="max").reindex(columns=[arm, control])
+    both = chance[arm] / (chance[arm] + chance[control])
+    return frame["stratum"].map(both).to_numpy(dtype=np.float64)
+
+
+def _drawn(history: History, experiment: Experiment, versions: dict[str, int], now: datetime) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return who was drawn and has the outcome (person_id, arm, probability, as_of, unit, stratum, value), by person, and the counts."""
+    files = {table: history.files(table, versions[table]) for table in ("assignments", "outcomes")}
+    for table, found in files.items():
+        if not found:
+            raise TrialError(f"there are no {table} yet: import them with `audience import {table} FILE`")
+    query = """
+        SELECT a.person_id, a.arm, a.probability, a.assigned_at AS as_of, coalesce(a.unit_id, a.person_id) AS unit, coalesce(a.stratum, '') AS stratum,
+            o.value, o.measured_at < a.assigned_at AS too_early
+        FROM read_parquet($assignments) AS a
+        LEFT JOIN (SELECT * FROM read_parquet($outcomes) WHERE experiment_id = $experiment AND outcome = $outcome AND epoch_us(measured_at) <= $now) AS o
+            ON o.person_id = a.person_id
+        WHERE a.experiment_id = $experiment AND epoch_us(a.assigned_at) < $now ORDER BY a.person_id
+    """
+    asked = {"experiment": experiment.id, "outcome": experiment.outcome, "now": int(now.timestamp() * 1e6)}
+    frame = connect().sql(query, params=files | asked).to_arrow_table().to_pandas()
+    if frame.empty:
+        raise TrialError(f"nobody is assigned in experiment {experiment.id!r} before {now:%Y-%m-%d %H:%M} UTC")
+    early = int(frame["too_early"].fillna(value=False).astype(bool).sum())
+    if early:
+        raise TrialError(f"{early} outcomes were measured before the person was assigned: they cannot be outcomes of this experiment")
+    known = frame["value"].notna()
+    if not known.any():
+        raise TrialError(f"nobody has the outcome {experiment.outcome!r} of experiment {experiment.id!r} yet")
+    counts = {"assigned": len(frame), "without_outcome": int((~known).sum())}
+    return frame[known].drop(columns="too_early").reset_index(drop=True), counts
+
+
+def _arms(everyone: pd.DataFrame, experiment: Experiment) -> list[str]:
+    """Return the arms to compare with control: those of `audience.toml` in its order, then the others that were drawn."""
+    drawn = set(everyone["arm"])
+    if experiment.control not in drawn:
+        raise TrialError(f"nobody was drawn into the control arm {experiment.control!r}; arms there: {', '.join(sorted(drawn))}. Is `control` right?")
+    named = [arm for arm in experiment.arms if arm in drawn]
+    arms = [arm for arm in [*named, *sorted(drawn - set(named))] if arm != experiment.control]
+    if not arms:
+        raise TrialError(f"experiment {experiment.id!r} has nobody outside of the control arm {experiment.control!r}: there is nothing to compare")
+    return arms
+
+
+def _contrast(everyone: pd.DataFrame, experiment: Experiment, arm: str) -> tuple[NDArray[np.bool_], Floats, int]:
+    """Return which rows belong to the contrast, their propensity, and how many have a stratum with only one of the two arms."""
+    both = everyone["arm"].isin([arm, experiment.control]).to_numpy(dtype=bool)
+    propensity = known_propensity(everyone[both], arm, experiment.control)
+    usable = ~np.isnan(propensity)
+    outside = usable & ((propensity <= 0) | (propensity >= 1))
+    if outside.any():
+        raise TrialError(f"{int(outside.sum())} people were drawn with a probability of 0 for an arm of the contrast {arm!r} against {experiment.control!r}")
+    kept = both.copy()
+    kept[both] = usable
+    return kept, propensity[usable], int((~usable).sum())
+
+
+def _enough(rows: pd.DataFrame, arm: str, experiment: Experiment, config: PersuadabilityConfig) -> None:
+    for each in (arm, experiment.control):
+        people = int((rows["arm"] == each).sum())
+        if people < config.minimum_per_arm:
+            raise TrialError(
+                f"arm {each!r} of experiment {experiment.id!r} has {people} people with the outcome in strata shared with the other arm; at least "
+                f"{config.minimum_per_arm} are needed ([training.persuadability] minimum_per_arm)"
+            )
