@@ -53,6 +53,7 @@ econml: | $(BIN)/uv ## make the environment of the econml oracle
 	@test -x .venv-econml/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-econml
 	@$(BIN)/uv pip sync --quiet --require-hashes --python .venv-econml/bin/python requirements-econml.lock
 
-lock: | $(BIN)/uv ## resolve the dependencies anew
+lock: $(VENV)/.installed ## resolve the dependencies anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev pyproject.toml --custom-compile-command "make lock" -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 requirements-econml.in --custom-compile-command "make lock" -o requirements-econml.lock
+	@$(BIN)/python -m serving.bento

@@ -1,1 +1,164 @@
-"""The guided tour."""
+"""The guided tour behind `make demo`: the commands a user would type, in their order, on a simulated campaign."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.vectors import open_current
+from features.workspace import Workspace
+from serving.keys import create_key
+from serving.store import Store
+from training.registry import list_models
+from training.simulation import UNTIL
+
+MARKER = ".made-by-audience-demo"
+TABLES = ("sources", "people", "consents", "interactions", "assignments", "outcomes")
+QUESTION = ("affinity:housing", "affinity:climate", "persuadability:*")
+ANSWERS = "count|kind=any-engagement|channel=any|topic=any|window=all"
+START_SECONDS = 90
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says what to do."""
+
+
+def tour(command: Callable[..., Any], folder: Path, *, people: int, port: int, stay: bool) -> None:
+    """Simulate, import, build, train, promote, serve and ask, printing each command before it runs.
+
+    `command(*words)` runs one command line. `stay` keeps the server up until interrupted. Raises DemoError when `folder` holds
+    something that the demo did not make, or when the server does not come up.
+    """
+    _make_room(folder)
+    began = time.perf_counter()
+
+    def run(*words: object) -> None:
+        print(f"\n$ audience {' '.join(map(str, words))}", flush=True)
+        command(*words)
+
+    run("simulate", folder, "--people", people)
+    (folder / MARKER).touch()
+    os.environ["AUDIENCE_WORKSPACE"] = str(folder)
+    print(f"\n$ export AUDIENCE_WORKSPACE={folder}")
+    workspace = Workspace.open(folder)
+    until = UNTIL.date().isoformat()
+    for table in TABLES:
+        run("import", table, *sorted((folder / "raw").glob(f"{table}[.-]*")))
+    run("vectors", "--as-of", until)
+    run("train", "affinity", "--now", until)
+    for experiment in workspace.vocabulary.experiments:
+        run("train", "persuadability", experiment.id, "--now", until)
+    run("models")
+    for record in list_models(workspace):
+        run("promote", record["name"])  # a refusal is part of the tour, not a failure of it
+    print(f"\nTrained and promoted in {time.perf_counter() - began:.0f} s.", flush=True)
+    _serve(workspace, port, stay=stay)
+
+
+def _make_room(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARKER).exists():
+            raise DemoError(f"{folder} holds something that the demo did not make: name another folder with --folder")
+        shutil.rmtree(folder)
+
+
+def _serve(workspace: Workspace, port: int, *, stay: bool) -> None:
+    folder = workspace.root
+    store = Store(workspace.database_url)
+    now = datetime.now(UTC)
+    keys = {scope: create_key(store, scope=scope, label="demo", now=now) for scope in ("scores", "audit")}
+    print(f"\n$ audience serve --port {port} &", flush=True)
+    log = folder / "serve.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "audience", "serve", "--port", str(port), "--workspace", str(folder)], stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        _wait(server, port, log)
+        _ask(_quiet_middling_and_busy(workspace), port, keys["scores"])
+        _say_where(folder, port, keys)
+        if stay:
+            print("\nServing until you press Ctrl-C …", flush=True)
+            server.wait()
+    except KeyboardInterrupt:
+        print("\nStopping.")
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    for _ in range(START_SECONDS * 4):
+        if server.poll() is not None:
+            raise DemoError(
+                f"the server stopped (is port {port} taken? choose another with --port); its last words in {log}:\n{log.read_text(errors='replace')[-800:]}"
+            )
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.25)
+    raise DemoError(f"the server was not ready after {START_SECONDS} s; see {log}")
+
+
+def _quiet_middling_and_busy(workspace: Workspace) -> list[str]:
+    """Return three people to ask about: of those who ever answered, the 10th, 50th and 90th in a hundred by number of answers."""
+    vectors = open_current(workspace.vectors)
+    answers = vectors.matrix[:, vectors.names.index(ANSWERS)]
+    order = np.argsort(answers, kind="stable")[int((answers == 0).sum()) :]
+    return [str(vectors.person_ids[int(order[len(order) * percent // 100])]) for percent in (10, 50, 90)]
+
+
+def _ask(people: list[str], port: int, key: str) -> None:
+    body = json.dumps({"people": people, "scores": list(QUESTION), "explain": 3})
+    print(f"\n$ curl -s http://127.0.0.1:{port}/v1/scores -H 'Authorization: Bearer {key}' \\\n       -H 'Content-Type: application/json' -d '{body}'\n")
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/scores", data=body.encode(), headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        for result in json.load(answer)["results"]:
+            print(_person(result))
+
+
+def _person(result: dict[str, Any]) -> str:
+    lines = [f"  {result['person']}"]
+    for score in result["scores"]:
+        if "code" in score:
+            lines += textwrap.wrap(f"{score['name']}: no score, {score['code']}: {score['words']}", 110, initial_indent="    ", subsequent_indent="        ")
+            continue
+        value, low, high = (None if score[key] is None else _number(score[key], score["scale"]) for key in ("value", "low", "high"))
+        interval = f"[{low}, {high}]" if low is not None else f"no interval: {score['interval_absent']}"
+        lines.append(f"    {score['name']:<38} {value:>12}  {interval}  {score['band']}")
+        lines += [f"        {reason['contribution']:+.2f}  {reason['text']}" for reason in score["explanation"]["reasons"]]
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float, scale: str) -> str:
+    return f"{value:.1%}" if scale == "probability" else f"{value:+.1f} points"
+
+
+def _say_where(folder: Path, port: int, keys: dict[str, str]) -> None:
+    print(
+        f"Addresses, on this machine only:\n"
+        f"  scores    http://127.0.0.1:{port}/v1/scores   key {keys['scores']}\n"
+        f"  console   http://127.0.0.1:{port}/console     key {keys['audit']}\n"
+        f"  API       http://127.0.0.1:{port}/openapi.json\n"
+        f"  MLflow    .venv/bin/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///{folder.resolve()}/mlflow.db\n"
+    )

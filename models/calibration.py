@@ -11,10 +11,14 @@ from scipy import optimize, special
 
 Floats = NDArray[np.float64]
 
-OFFSET_SD, TOPIC_OFFSET_SD = 1.0, 0.5
-"""Prior standard deviations, in logits, of the common offset and of a topic's deviation from it."""
-SLOPE_SD, TOPIC_SLOPE_SD = 0.5, 0.15
-"""The same for the logarithm of the slope: before any data a slope lies within a factor 1.6 of 1, a topic's within 1.2 of the common."""
+OFFSET_SD, TOPIC_OFFSET_SD = 1.0, 0.15
+"""Prior standard deviations, in logits, of the common offset and of a topic's deviation from it.
+
+The pooled trees know the topic, so little is left to a topic by itself: on MovieLens (folds of training people) a topic's 0.1 and 0.15 had
+the least log loss, and 0.5 cost .0006 of AUC.
+"""
+SLOPE_SD, TOPIC_SLOPE_SD = 0.5, 0.07
+"""The same for the logarithm of the slope: before any data a slope lies within a factor 1.6 of 1, a topic's within 1.07 of the common."""
 GRADIENT_TOLERANCE = 1e-9
 
 

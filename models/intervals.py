@@ -16,7 +16,7 @@ EVENTS_PER_BIN = 40
 """A bin holds at least so many people of the rarer label, so that a normal interval on the logit scale is honest."""
 MOST_BINS = 10
 BETWEEN_TOPICS_SD = 0.5
-"""Logits by which a topic that is too rare for a bin of its own may differ from all topics together (the calibration's own prior)."""
+"""Logits by which a topic that is too rare for a bin of its own may differ from all topics together: wide, since nothing was measured."""
 _NEWTON_STEPS = 50
 
 

@@ -38,7 +38,7 @@ def test_a_rare_topic_leans_on_the_others():
     margin, topic, y = _rows([20_000, 20_000, 6], [0.5, 0.5, 0.5], [0.8, 0.8, 0.8])
     y[topic == 2] = 0.0
     found = TopicPlatt().fit(margin, topic, y, n_topics=3)
-    assert -1.0 < found.intercept_[2] - 0.5 < 0.0
+    assert -0.3 < found.intercept_[2] - 0.5 < 0.0
     assert abs(found.slope_[2] - 0.8) < 0.1
 
 

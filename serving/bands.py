@@ -1,0 +1,41 @@
+"""High, medium, low: bands cut at percentiles of the current base, so that a band says where a person stands among all people."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.schemas import Bands
+
+Band = Literal["high", "medium", "low", "negative"]
+
+HIGH_PERCENTILE = 80
+LOW_PERCENTILE = 50
+SAMPLE = 5_000
+"""People whose scores the percentiles are taken from: their error is then under one percentile point (sqrt(.8 * .2 / 5000) = .006)."""
+
+
+def sample_rows(people: int) -> NDArray[np.int64]:
+    """Return at most `SAMPLE` row numbers spread evenly over the base, so that the same base always gives the same bands."""
+    return np.unique(np.linspace(0, max(people - 1, 0), min(people, SAMPLE)).astype(np.int64))
+
+
+def cut(values: NDArray[np.float64], *, signed: bool = False) -> Bands:
+    """Return the bands of a score whose values over the sample are `values` (n,), n >= 1, in the score's own scale; `signed` as in `band`."""
+    low, high = np.percentile(values, [LOW_PERCENTILE, HIGH_PERCENTILE])
+    spread = f"cut on {len(values):,} people spread evenly over the base"
+    rule = f"high is the top {100 - HIGH_PERCENTILE} % of the current base, low the lower {LOW_PERCENTILE} %, medium between ({spread})"
+    if signed:
+        rule += "; negative is an uplift below zero: do not contact"
+    return Bands(float(low), float(high), rule)
+
+
+def band(value: float, bands: Bands, *, signed: bool = False) -> Band:
+    """Return the band of a value; where the scale is `signed` (an uplift), a value below zero is `negative` whatever its rank."""
+    if signed and value < 0:
+        return "negative"
+    if value >= bands.high_from:
+        return "high"
+    return "low" if value < bands.low_below else "medium"

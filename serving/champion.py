@@ -1,0 +1,157 @@
+"""One promoted model: verified, checked and tried before it is loaded, and asked for values, intervals and contributions."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from models import artefact
+from models.affinity import TopicAffinity
+from models.explanation import Contributions
+from models.persuadability import Persuadability
+from serving.names import ScoreName
+
+_PERCENTAGE_POINTS = 100.0
+_FEW = 32
+"""Up to so many people one thread predicts: starting and joining a team of threads costs more than the trees, and far more on a busy machine."""
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class ChampionError(ValueError):
+    """A promoted model cannot be served; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Values of n people in the served scale: `values`, `low` and `high` (n,); NaN where there is no interval."""
+
+    values: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A loaded model with where it comes from. `pointer` is the text of its `champion.json`."""
+
+    name: str
+    version: str
+    digest: str
+    promoted_at: str | None
+    pointer: str
+    metadata: Mapping[str, Any]
+    model: TopicAffinity | Persuadability
+    card: str | None
+    evaluation: Mapping[str, Any]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The feature columns the model was fitted on."""
+        return tuple(self.model.columns_)
+
+    @property
+    def coverage(self) -> float:
+        """The stated coverage of the model's intervals."""
+        return float(self.model.coverage)
+
+    @property
+    def scale(self) -> Literal["probability", "uplift_pp"]:
+        """The scale of the values served."""
+        return "probability" if isinstance(self.model, TopicAffinity) else "uplift_pp"
+
+    @property
+    def unit(self) -> Literal["log_odds", "percentage_points"]:
+        """The unit of the contributions."""
+        return "log_odds" if isinstance(self.model, TopicAffinity) else "percentage_points"
+
+    def answers(self, score: ScoreName) -> bool:
+        """Return whether this model makes that score."""
+        return score.model == self.name and (score.topic is None or score.topic in self._topics())
+
+    def serve(self, X: pd.DataFrame, scores: list[ScoreName]) -> list[Served]:
+        """Return the values and intervals of each score for the rows of X (n, F)."""
+        model = self._model_for(X)
+        if isinstance(model, TopicAffinity):
+            return self._serve_affinity(model, X, scores)
+        interval = np.asarray(model.predict_interval(X), dtype=np.float64) * _PERCENTAGE_POINTS
+        values = np.asarray(model.predict_uplift(X), dtype=np.float64) * _PERCENTAGE_POINTS
+        return [Served(values, interval[:, 0], interval[:, 1]) for _ in scores]
+
+    def explain(self, X: pd.DataFrame, score: ScoreName) -> Contributions:
+        """Return additive contributions in the served unit: log-odds of the probability, or percentage points of uplift."""
+        model = self._model_for(X)
+        if isinstance(model, TopicAffinity):
+            return model.contributions(X, str(score.topic))
+        parts = model.contributions(X)
+        return Contributions(parts.base * _PERCENTAGE_POINTS, parts.values * _PERCENTAGE_POINTS, parts.columns)
+
+    def _model_for(self, X: pd.DataFrame) -> TopicAffinity | Persuadability:
+        if len(X) > _FEW:
+            return self.model
+        alone = copy.copy(self.model)  # the trees are shared, the number of threads is its own
+        alone.n_jobs = 1
+        return alone
+
+    def _topics(self) -> list[str]:
+        return list(self.model.topics_) if isinstance(self.model, TopicAffinity) else []
+
+    def _serve_affinity(self, model: TopicAffinity, X: pd.DataFrame, scores: list[ScoreName]) -> list[Served]:
+        margins = model.predict_margin(X)  # once for both: the trees are the cost; `predict_proba` is expit of the very same
+        places = [model.topic_number(str(score.topic)) for score in scores]
+        intervals = [np.asarray(model.intervals_.predict(margins[:, place], place)) for place in places]
+        return [Served(expit(margins[:, place]), interval[:, 0], interval[:, 1]) for place, interval in zip(places, intervals, strict=True)]
+
+
+def load_champion(folder: Path, key: bytes, *, threads: int) -> Champion:
+    """Return the champion in `models/<name>`, after its signature, digests and structure were checked and a throw-away process tried it.
+
+    Raises ChampionError.
+    """
+    pointer = (folder / "champion.json").read_text(encoding="utf-8")
+    name, version, digest, promoted_at = _read_pointer(folder.name, pointer)
+    place = folder / version
+    try:
+        if artefact.verify(place, key) != digest:
+            raise ChampionError(f"{name} {version}: its manifest is not the one that was promoted; promote it again")
+        metadata = artefact.check(place).metadata
+        artefact.try_in_process(place)
+        model = artefact.load(place)
+    except (artefact.ArtefactError, OSError) as error:
+        raise ChampionError(f"{name} {version}: {error}") from error
+    if not isinstance(model, TopicAffinity | Persuadability):
+        raise ChampionError(f"{name} {version}: a {type(model).__name__} cannot be served")
+    model.n_jobs = threads
+    return Champion(name, version, digest, promoted_at, pointer, metadata, model, _read_card(place), _read_evaluation(place))
+
+
+def _read_pointer(folder: str, text: str) -> tuple[str, str, str, str | None]:
+    try:
+        pointer = json.loads(text)
+        name, version, digest = str(pointer["name"]), str(pointer["version"]), str(pointer["digest"])
+    except (ValueError, KeyError, TypeError):
+        raise ChampionError(f"{folder}: champion.json is not an object with name, version and digest; promote the model again") from None
+    if name != folder or not _FOLDER_NAME.fullmatch(version):
+        raise ChampionError(f"{folder}: champion.json names another model or a version that is no folder; promote the model again")
+    promoted_at = pointer.get("promoted_at")
+    return name, version, digest, None if promoted_at is None else str(promoted_at)
+
+
+def _read_card(folder: Path) -> str | None:
+    path = folder / "card.md"
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+def _read_evaluation(folder: Path) -> Mapping[str, Any]:
+    path = folder / "evaluation.json"
+    document = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return document if isinstance(document, dict) else {}

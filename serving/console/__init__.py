@@ -1,0 +1,1 @@
+"""Pages for auditors, drawn by the server: no script, no asset from outside."""

@@ -1,0 +1,45 @@
+"""Numbers as people read them: percentages, percentage points, log-odds, with a true minus sign."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+MINUS = "\N{MINUS SIGN}"
+NARROW = "\N{NARROW NO-BREAK SPACE}"
+Unit = Literal["log_odds", "percentage_points"]
+
+
+def percent(probability: float) -> str:
+    """Return a probability as a percentage with two or three digits that say something: `0.42 %`, `3.1 %`, `64 %`."""
+    share = probability * 100
+    decimals = 0 if 10 <= share <= 90 else 1 if 1 <= share <= 99 else 2
+    return f"{share:.{decimals}f}{NARROW}%"
+
+
+def points(value: float, *, signed: bool = True) -> str:
+    """Return percentage points: `+1.24 pp`."""
+    return f"{plain(value, 2, signed=signed)}{NARROW}pp"
+
+
+def plain(value: float, decimals: int, *, signed: bool = False) -> str:
+    """Return a number with so many decimals; zero never has a minus."""
+    shown = f"{abs(value):.{decimals}f}"
+    if float(shown) == 0:
+        return shown
+    return f"{MINUS}{shown}" if value < 0 else f"+{shown}" if signed else shown
+
+
+def amount(value: float, unit: Unit, *, signed: bool = True) -> str:
+    """Return a contribution in its unit, without the unit's name for log-odds."""
+    return points(value, signed=signed) if unit == "percentage_points" else plain(value, 2, signed=signed)
+
+
+def sigmoid(margin: float) -> float:
+    """Return the probability of log-odds, without overflow."""
+    return 1 / (1 + math.exp(-margin)) if margin >= 0 else math.exp(margin) / (1 + math.exp(margin))
+
+
+def logit(probability: float) -> float:
+    """Return the log-odds of a probability in (0, 1)."""
+    return math.log(probability / (1 - probability))

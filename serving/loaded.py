@@ -1,0 +1,173 @@
+"""What the server scores with: vectors, champions, refusals and bands, loaded together and never changed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import pandas as pd
+
+from features.vectors import Vectors, VectorsError, open_current
+from features.vocabulary import Vocabulary
+from features.workspace import Settings, Workspace
+from models.columns import ColumnsError, check_columns
+from serving.bands import cut, sample_rows
+from serving.champion import Champion, load_champion
+from serving.names import ScoreName, workspace_scores
+from serving.refusal import RefusalError, load_refusal
+from serving.schemas import AverageEffect, Bands
+
+POINTERS = ("champion.json", "refused.json")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One consistent state of the server; a request sees the same one from its beginning to its end."""
+
+    vocabulary: Vocabulary
+    settings: Settings
+    vectors: Vectors | None = None
+    vectors_stamp: str = ""
+    champions: Mapping[str, Champion] = field(default_factory=dict)
+    refusals: Mapping[str, AverageEffect] = field(default_factory=dict)
+    mismatched: frozenset[str] = frozenset()
+    """Names of champions whose columns are not those of the vectors: they score nobody."""
+    bands: Mapping[str, Bands] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    """What could not be loaded, in words that hold no personal value."""
+
+    @property
+    def scores(self) -> dict[str, ScoreName]:
+        """Every score of the workspace by its name."""
+        return workspace_scores(self.vocabulary)
+
+    @property
+    def ready(self) -> bool:
+        """Whether at least one score can be given."""
+        return self.vectors is not None and any(name not in self.mismatched for name in self.champions)
+
+    def champion(self, score: ScoreName) -> Champion | None:
+        """Return the model that makes a score, or None."""
+        champion = self.champions.get(score.model)
+        return champion if champion is not None and champion.answers(score) else None
+
+    def rows(self, places: list[int]) -> pd.DataFrame:
+        """Return the vectors in those rows (n, F), float32, as the models were fitted on them."""
+        assert self.vectors is not None
+        return pd.DataFrame(self.vectors.matrix[places], columns=list(self.vectors.names), copy=False)
+
+
+def stamp(workspace: Workspace) -> tuple[str, ...]:
+    """Return the text of every pointer file: it changes when a champion, a refusal or the published vectors change."""
+    pointers = [path for name in POINTERS for path in sorted(workspace.models.glob(f"*/{name}"))]
+    return tuple(f"{path}\n{_text(path)}" for path in [workspace.vectors / "CURRENT", *pointers])
+
+
+def load(workspace: Workspace, *, threads: int, previous: Loaded | None = None) -> Loaded:
+    """Return what the workspace now holds; what `previous` holds unchanged is kept, and what cannot be loaded stands in `faults`.
+
+    A model whose new version is faulty keeps its version of `previous`: a bad promotion never silences a good model.
+    """
+    faults: list[str] = []
+    before = previous or Loaded(workspace.vocabulary, workspace.settings)
+    vectors, vectors_stamp = _vectors(workspace, before, faults)
+    champions = _champions(workspace, before, threads, faults)
+    loaded = Loaded(
+        workspace.vocabulary,
+        workspace.settings,
+        vectors,
+        vectors_stamp,
+        MappingProxyType(champions),
+        MappingProxyType(_refusals(workspace, champions, faults)),
+    )
+    mismatched = _mismatched(loaded, faults)
+    bands = _bands(loaded, mismatched, before)
+    return replace(loaded, mismatched=mismatched, bands=MappingProxyType(bands), faults=tuple(faults))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _vectors(workspace: Workspace, before: Loaded, faults: list[str]) -> tuple[Vectors | None, str]:
+    current = _text(workspace.vectors / "CURRENT")
+    if before.vectors is not None and current and current == before.vectors_stamp:
+        return before.vectors, current
+    try:
+        return open_current(workspace.vectors), current
+    except (VectorsError, OSError) as error:
+        faults.append(f"vectors: {error}")
+        return before.vectors, before.vectors_stamp
+
+
+def _champions(workspace: Workspace, before: Loaded, threads: int, faults: list[str]) -> dict[str, Champion]:
+    champions: dict[str, Champion] = {}
+    pointers = sorted(workspace.models.glob("*/champion.json"))
+    if not pointers:
+        faults.append("models: none was promoted; `audience train` makes one and `audience promote` puts it here")
+    for path in pointers:
+        name = path.parent.name
+        kept = before.champions.get(name)
+        if kept is not None and kept.pointer == _text(path):
+            champions[name] = kept
+            continue
+        try:
+            champions[name] = load_champion(path.parent, workspace.signing_key(), threads=threads)
+        except (ValueError, OSError) as error:
+            faults.append(f"model {error}" + (f"; {kept.version} is still served" if kept else ""))
+            if kept is not None:
+                champions[name] = kept
+    return champions
+
+
+def _refusals(workspace: Workspace, champions: Mapping[str, Champion], faults: list[str]) -> dict[str, AverageEffect]:
+    refusals = {}
+    for path in sorted(workspace.models.glob("*/refused.json")):
+        if path.parent.name in champions:
+            continue
+        try:
+            refusals[path.parent.name] = load_refusal(path.parent)
+        except RefusalError as error:
+            faults.append(f"model {error}")
+    return refusals
+
+
+def _mismatched(loaded: Loaded, faults: list[str]) -> frozenset[str]:
+    if loaded.vectors is None:
+        return frozenset()
+    names = set()
+    for champion in loaded.champions.values():
+        trained = champion.metadata.get("definitions_hash")
+        try:
+            check_columns(loaded.vectors.names, champion.columns)
+        except ColumnsError as error:
+            names.add(champion.name)
+            faults.append(f"model {champion.name} {champion.version}: {error}")
+            continue
+        if trained is not None and trained != loaded.vectors.definitions_hash:
+            names.add(champion.name)
+            faults.append(f"model {champion.name} {champion.version}: the vectors' columns have the same names but other definitions; build them again")
+    return frozenset(names)
+
+
+def _bands(loaded: Loaded, mismatched: frozenset[str], before: Loaded) -> dict[str, Bands]:
+    if loaded.vectors is None or len(loaded.vectors) == 0:
+        return {}
+    bands: dict[str, Bands] = {}
+    sample: pd.DataFrame | None = None
+    for name, champion in loaded.champions.items():
+        scores = [score for score in loaded.scores.values() if name not in mismatched and champion.answers(score)]
+        if loaded.vectors is before.vectors and champion is before.champions.get(name):
+            bands |= {score.name: before.bands[score.name] for score in scores if score.name in before.bands}
+            continue
+        if scores and sample is None:
+            sample = loaded.rows(sample_rows(len(loaded.vectors)).tolist())
+        if scores and sample is not None:
+            signed = champion.scale == "uplift_pp"
+            bands |= {score.name: cut(served.values, signed=signed) for score, served in zip(scores, champion.serve(sample, scores), strict=True)}
+    return bands

@@ -1,0 +1,65 @@
+"""Errors as `application/problem+json` (RFC 9457), each with a code of a fixed list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+
+CODES: dict[str, tuple[int, str]] = {
+    "key_missing": (401, "A bearer key is needed"),
+    "key_unknown": (401, "This key is not known"),
+    "key_revoked": (401, "This key was revoked"),
+    "scope_missing": (403, "This key may not do that"),
+    "form_expired": (403, "This form has expired"),
+    "not_found": (404, "There is nothing here"),
+    "method_not_allowed": (405, "This address does not take that method"),
+    "body_too_large": (413, "The body is too large"),
+    "media_type_unsupported": (415, "The body must be JSON"),
+    "request_invalid": (422, "The request cannot be used"),
+    "internal": (500, "The server failed"),
+    "not_ready": (503, "The server has nothing to score with yet"),
+    "store_unavailable": (503, "The store cannot be reached"),
+    "audit_unavailable": (503, "The answer could not be recorded"),
+}
+"""code: (HTTP status, title)."""
+
+
+class Problem(Exception):  # noqa: N818 (the RFC's word)
+    """An answer that is an error: a code of `CODES`, what went wrong in words that hold no personal value, and further members."""
+
+    def __init__(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = members
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the code."""
+        return CODES[self.code][0]
+
+    @property
+    def title(self) -> str:
+        """The code's title, the same for every occurrence."""
+        return CODES[self.code][1]
+
+    def document(self) -> dict[str, Any]:
+        """Return the members of the problem+json document."""
+        head = {"type": f"urn:audience-scoring:problem:{self.code}", "title": self.title, "status": self.status, "code": self.code, "detail": self.detail}
+        return head | self.members
+
+    def response(self) -> Response:
+        """Return the problem as an HTTP response."""
+        body = json.dumps(self.document(), ensure_ascii=False).encode()
+        return Response(body, self.status, headers={"Cache-Control": "no-store", **self.headers}, media_type=MEDIA_TYPE)
+
+
+def key_problem(code: str, detail: str) -> Problem:
+    """Return a 401 problem with the header that names the scheme."""
+    return Problem(code, detail, headers={"WWW-Authenticate": 'Bearer realm="audience-scoring"'})

@@ -1,0 +1,88 @@
+"""`bentoml serve` of a workspace in a process of its own, stopped cleanly by the signals that stop a server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from features.workspace import Workspace
+from serving.server import Server
+from serving.settings import Settings
+
+SERVICE = "serving.service:AudienceScores"
+HOST, PORT = "127.0.0.1", 3000
+_GRACE_SECONDS = 15
+"""How long requests under way may take once the server is told to stop."""
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def environment(workspace: Workspace | str | Path) -> dict[str, str]:
+    """Return the environment of a server of that workspace: this one's, telemetry off. Raises SettingsError or WorkspaceError."""
+    folder = workspace.root if isinstance(workspace, Workspace) else Path(workspace).resolve()
+    settings = Settings.from_environment({**os.environ, "AUDIENCE_WORKSPACE": str(folder)})
+    Server.open(settings).store.close()
+    path = os.pathsep.join(part for part in (str(_ROOT), os.environ.get("PYTHONPATH", "")) if part)
+    return {**os.environ, "AUDIENCE_WORKSPACE": str(settings.workspace), "BENTOML_DO_NOT_TRACK": "True", "DO_NOT_TRACK": "true", "PYTHONPATH": path}
+
+
+def start(workspace: Workspace | str | Path, host: str = HOST, port: int = PORT, *, log: int | None = None) -> subprocess.Popen[bytes]:
+    """Start serving and return the process at once, in a group of its own; `log` is a file descriptor for its output.
+
+    Raises SettingsError, WorkspaceError, VocabularyError or StoreError before anything is started.
+    """
+    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(_GRACE_SECONDS)]
+    return subprocess.Popen(command, cwd=_ROOT, env=environment(workspace), stdout=log, stderr=log, start_new_session=True)  # noqa: S603 (our own command)
+
+
+def stop(process: subprocess.Popen[bytes]) -> int:
+    """Ask a started server to end, wait for it, and return its exit status; after twice the grace its whole group is killed."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(2 * _GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+    status = process.wait()
+    with suppress(ProcessLookupError):  # workers of a server that was told to end while it was still starting
+        os.killpg(process.pid, signal.SIGTERM)
+    return status
+
+
+def serve(workspace: Workspace | str | Path, host: str = HOST, port: int = PORT, *, started: Callable[[], None] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM, or until the server ends by itself; return its exit status, 0 after a signal.
+
+    `started` is called once the process runs. Raises as :func:`start` does.
+    """
+    process = start(workspace, host, port)
+    with _signals() as asked:
+        if started is not None:
+            started()
+        while process.poll() is None and not asked:
+            try:
+                process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                continue
+    status = stop(process)
+    return 0 if asked else status
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them."""
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

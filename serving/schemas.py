@@ -1,0 +1,204 @@
+"""What goes over the wire: one class per JSON object, from which the OpenAPI document is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from features.vocabulary import Language
+
+MOST_PEOPLE = 1000
+MOST_SCORES = 200
+MOST_REASONS = 20
+
+Person = Annotated[str, Field(min_length=1, max_length=256, description="a person's id, as `system:id`", examples=["van:123"])]
+ScoreName = Annotated[
+    str,
+    Field(
+        pattern=r"^(affinity|persuadability):[A-Za-z0-9_*-]{1,63}(:[A-Za-z0-9_*. -]{1,63})?$",
+        description="`affinity:<topic>`, `persuadability:<experiment>:<arm>`, or with `*` for all of them",
+        examples=["affinity:housing", "affinity:*"],
+    ),
+]
+
+
+class ScoreRequest(BaseModel):
+    """Which scores of which people, with how many reasons, in which language."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"people": ["van:123", "van:456"], "scores": ["affinity:*"], "explain": 3, "language": "en"}]},
+    )
+
+    people: list[Person] = Field(min_length=1, max_length=MOST_PEOPLE, description="person ids; the answer keeps their order")
+    scores: list[ScoreName] = Field(min_length=1, max_length=MOST_SCORES)
+    explain: int = Field(default=0, ge=0, le=MOST_REASONS, strict=True, description="how many reasons each score comes with; 0 for none")
+    language: Language | None = Field(default=None, description="the language of reasons and of refusals; by default the workspace's")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReference:
+    """Which model made a score: `digest` is the SHA-256 of its manifest, which holds the digests of its files."""
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What one feature contributed, in the explanation's unit; `value` is the feature's value, null where it is missing."""
+
+    feature: str
+    value: float | None
+    text: str
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`base` + the contributions of the reasons + `rest` = `margin`, exactly. Log-odds for a probability; percentage points for an uplift."""
+
+    unit: Literal["log_odds", "percentage_points"]
+    base: float
+    reasons: list[Reason]
+    rest: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One score of one person. `low` and `high` hold with probability `coverage`; without them `interval_absent` says why."""
+
+    name: str
+    value: float
+    scale: Literal["probability", "uplift_pp"]
+    low: float | None
+    high: float | None
+    coverage: float
+    interval_absent: str | None
+    band: Literal["high", "medium", "low", "negative"]
+    model: ModelReference
+    as_of: datetime
+    scored_at: datetime
+    valid_until: datetime
+    decision_id: str
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AverageEffect:
+    """The average effect of an arm against control in percentage points, its interval, and the gate's verdict."""
+
+    value: float
+    low: float
+    high: float
+    coverage: float
+    scale: Literal["uplift_pp"]
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoScore:
+    """Why there is no score: a code for programs, words for people."""
+
+    name: str
+    code: Literal["unknown_score", "no_model", "ranking_refused", "vectors_mismatch"]
+    words: str
+    decision_id: str
+    average: AverageEffect | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonScores:
+    """One person's scores in the order asked; `code` and `words` are set, and `scores` empty, where the person cannot be scored at all."""
+
+    person: str
+    decision_id: str
+    scores: list[Score | NoScore]
+    code: Literal["unknown_person"] | None = None
+    words: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreAnswer:
+    """The answer to a request; `answer_id` is its name in the audit log, `as_of` the time of the vectors."""
+
+    answer_id: str
+    as_of: datetime
+    scored_at: datetime
+    results: list[PersonScores]
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """Where a score's bands begin: `high` from `high_from`, `low` below `low_below`, in the score's own scale."""
+
+    low_below: float
+    high_from: float
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """A champion: what it is, what it was trained on, how good it is; `card` is Markdown."""
+
+    name: str
+    version: str
+    digest: str
+    promoted_at: str | None
+    as_of: str | None
+    trained: str | None
+    scores: dict[str, Bands]
+    metrics: dict[str, Any]
+    card: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedModel:
+    """A model that the gate refused: it scores nobody."""
+
+    name: str
+    average: AverageEffect
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsAnswer:
+    """The models that are loaded, and those that were refused."""
+
+    models: list[ModelSummary]
+    refused: list[RefusedModel]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`status` with the reasons for anything that is not as it should be."""
+
+    status: Literal["alive", "ready", "not_ready"]
+    reasons: list[str]
+
+
+class FieldFault(BaseModel):
+    """What is wrong with one field of a request; never its value."""
+
+    field: str
+    message: str
+
+
+class ProblemDocument(BaseModel):
+    """An error as RFC 9457 has it, with a code of the list in docs/api.md."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[FieldFault] | None = None
+
+
+SCORE_ANSWER: TypeAdapter[ScoreAnswer] = TypeAdapter(ScoreAnswer)
+MODELS_ANSWER: TypeAdapter[ModelsAnswer] = TypeAdapter(ModelsAnswer)

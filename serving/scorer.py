@@ -1,0 +1,154 @@
+"""From people and score names to an answer: pure, the same for the endpoint and the console."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.vocabulary import Language
+from models import explanation as explaining
+from serving.bands import band
+from serving.champion import Champion, Served
+from serving.loaded import Loaded
+from serving.names import ScoreName, closest, expand
+from serving.schemas import Explanation, ModelReference, NoScore, PersonScores, Reason, Score, ScoreAnswer, ScoreRequest
+from serving.words import did_you_mean, no_interval_words, refusal_words
+
+Entry = Score | NoScore
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """What all parts of one answer share; `decisions` are the decision ids of the known people, `X` their vectors."""
+
+    loaded: Loaded
+    explain: int
+    language: Language
+    as_of: datetime
+    now: datetime
+    X: pd.DataFrame
+    decisions: list[str]
+
+
+def asked_names(loaded: Loaded, asked: Sequence[str]) -> list[str]:
+    """Return the score names asked for, `*` filled in, each once; unknown ones stay."""
+    return expand(asked, loaded.scores)
+
+
+def score(loaded: Loaded, request: ScoreRequest, *, answer_id: str, now: datetime) -> ScoreAnswer:
+    """Return the answer to a request, people in the order asked; `loaded.vectors` must be there.
+
+    What cannot be scored is a code in its place: an unknown person or score costs the others nothing.
+    """
+    assert loaded.vectors is not None
+    places = np.asarray(loaded.vectors.rows(request.people)).tolist()
+    decisions = [f"{answer_id}-{index}" for index in range(len(places))]
+    known = [index for index, place in enumerate(places) if place >= 0]
+    as_of = _utc(loaded.vectors.as_of)
+    language = request.language or loaded.settings.language
+    X = loaded.rows([places[index] for index in known])
+    asking = _Asking(loaded, request.explain, language, as_of, now, X, [decisions[index] for index in known])
+    columns = _columns(asking, asked_names(loaded, request.scores)) if known else []
+    scores = {index: [column[row] for column in columns] for row, index in enumerate(known)}
+    results = [
+        PersonScores(person, decision, scores[index])
+        if index in scores
+        else PersonScores(person, decision, [], "unknown_person", refusal_words("unknown_person", language))
+        for index, (person, decision) in enumerate(zip(request.people, decisions, strict=True))
+    ]
+    return ScoreAnswer(answer_id, as_of, now, results)
+
+
+def _columns(asking: _Asking, names: list[str]) -> list[list[Entry]]:
+    """Return one list of entries per score, each with one entry per known person; each model predicts once for all its scores."""
+    every = asking.loaded.scores
+    columns: dict[str, list[Entry]] = {}
+    wanted: dict[str, list[ScoreName]] = {}
+    for position, name in enumerate(names):
+        refused = _refused(asking, name, every.get(name), position)
+        if refused is None:
+            wanted.setdefault(every[name].model, []).append(every[name])
+        else:
+            columns[name] = refused
+    for model, scores in wanted.items():
+        champion = asking.loaded.champions[model]
+        for one, served in zip(scores, champion.serve(asking.X, scores), strict=True):
+            columns[one.name] = _scored(asking, champion, one, served, names.index(one.name))
+    return [columns[name] for name in names]
+
+
+def _refused(asking: _Asking, name: str, one: ScoreName | None, position: int) -> list[Entry] | None:
+    """Return the entries of a score that nobody gets, or None where a model makes it."""
+    loaded, average, hint = asking.loaded, None, None
+    if one is None:
+        code, hint = "unknown_score", closest(name, loaded.scores)
+    elif loaded.champion(one) is not None:
+        if one.model not in loaded.mismatched:
+            return None
+        code = "vectors_mismatch"
+    else:
+        average = loaded.refusals.get(one.model)
+        code = "no_model" if average is None else "ranking_refused"
+    words = refusal_words(code, asking.language)
+    if hint is not None:
+        words = f"{words} {did_you_mean(hint, asking.language)}"
+    return [NoScore(name, code, words, f"{decision}-{position}", average) for decision in asking.decisions]  # type: ignore[arg-type]
+
+
+def _scored(asking: _Asking, champion: Champion, one: ScoreName, served: Served, position: int) -> list[Entry]:
+    explanations = _explanations(asking, champion, one) if asking.explain else [None] * len(asking.decisions)
+    model = ModelReference(champion.name, champion.version, champion.digest)
+    valid_until = asking.as_of + timedelta(days=asking.loaded.settings.scores_valid_days)
+    entries: list[Entry] = []
+    rows = zip(served.values.tolist(), served.low.tolist(), served.high.tolist(), asking.decisions, explanations, strict=True)
+    for value, low, high, decision, explanation in rows:
+        has_interval = math.isfinite(low) and math.isfinite(high)
+        entries.append(
+            Score(
+                one.name,
+                value,
+                champion.scale,
+                low if has_interval else None,
+                high if has_interval else None,
+                champion.coverage,
+                None if has_interval else no_interval_words(asking.language),
+                band(value, asking.loaded.bands[one.name], signed=champion.scale == "uplift_pp"),
+                model,
+                asking.as_of,
+                asking.now,
+                valid_until,
+                f"{decision}-{position}",
+                explanation,
+            )
+        )
+    return entries
+
+
+def _explanations(asking: _Asking, champion: Champion, one: ScoreName) -> list[Explanation | None]:
+    parts = champion.explain(asking.X, one)
+    margins = parts.margin().tolist()
+    vectors: NDArray[np.float32] = asking.X.to_numpy()
+    explanations: list[Explanation | None] = []
+    for row, margin in enumerate(margins):
+        strongest = explaining.reasons(
+            parts.values[row], vectors[row], parts.columns, asking.loaded.vocabulary, top=asking.explain, language=asking.language, topic=one.topic
+        )
+        explanations.append(_explanation(champion, float(parts.base[row]), margin, strongest))
+    return explanations
+
+
+def _explanation(champion: Champion, base: float, margin: float, strongest: list[explaining.Reason]) -> Explanation:
+    """Return the strongest contributions; `rest` is what they leave of the margin, so that the parts add up."""
+    listed = [Reason(reason.feature, reason.value, reason.text, reason.contribution) for reason in strongest]
+    rest = margin - base - math.fsum(part.contribution for part in listed)
+    return Explanation(champion.unit, base, listed, rest, margin)
+
+
+def _utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -1,0 +1,60 @@
+"""What the routes share: the workspace, the store, the audit log and what is loaded."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from starlette.requests import HTTPConnection
+
+from features.workspace import Workspace
+from serving.audit import Answer, AuditError, AuditLog
+from serving.problems import Problem
+from serving.reloading import Reloader
+from serving.settings import Settings
+from serving.store import Store
+
+
+@dataclass(frozen=True)
+class Server:
+    """The parts of one running server; it hangs on the application's state."""
+
+    settings: Settings
+    workspace: Workspace
+    store: Store
+    audit: AuditLog
+    reloader: Reloader
+    key: bytes
+
+    @classmethod
+    def open(cls, settings: Settings) -> Server:
+        """Return the parts for a workspace. Raises WorkspaceError, VocabularyError or StoreError."""
+        workspace = Workspace.open(settings.workspace)
+        store = Store(settings.database_url or workspace.database_url)
+        key = workspace.signing_key()
+        reloader = Reloader(workspace, threads=settings.threads, every_seconds=settings.reload_seconds)
+        return cls(settings, workspace, store, AuditLog(store, key), reloader, key)
+
+    def record(self, answer: Answer) -> None:
+        """Write an answer to the audit log. Raises Problem `audit_unavailable`: then the answer must not leave."""
+        try:
+            self.audit.record(answer)
+        except AuditError as error:
+            raise Problem("audit_unavailable", str(error)) from error
+
+
+def server_of(connection: HTTPConnection) -> Server:
+    """Return the server that a request came to."""
+    return cast("Server", connection.app.state.server)
+
+
+def now() -> datetime:
+    """Return the time of the clock, in UTC: the one place where the server reads it."""
+    return datetime.now(UTC)
+
+
+def new_answer_id() -> str:
+    """Return 128 random bits as hex: the name of an answer."""
+    return secrets.token_hex(16)

@@ -1,0 +1,63 @@
+"""Documents match the code: links lead somewhere, the notebook runs, decisions stay short, the README names the real commands."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import audience
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "experiments").rglob("*.md")])
+NOTEBOOK = ROOT / "experiments" / "quickstart.ipynb"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=lambda path: path.name)
+def test_decisions_are_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 30
+
+
+def test_the_readme_names_real_targets_and_commands():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z]+)", text)) <= targets
+    known = {command.name or command.callback.__name__ for command in audience.app.registered_commands} | {"key", "train"}
+    assert set(re.findall(r"\baudience ([a-z]+)\b", text)) <= known
+
+
+def test_the_data_dictionary_is_the_tables_own():
+    from features.tables import data_dictionary
+
+    assert (ROOT / "docs" / "data.md").read_text(encoding="utf-8") == data_dictionary()
+
+
+def test_the_notebook_was_executed_in_order_without_error():
+    cells = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+    assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs) >= 4
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_notebook_runs():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=400, kernel_name="python3", resources={"metadata": {"path": str(ROOT / "experiments")}}).execute()
+    assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"][-1]
+
+
+def test_help_needs_no_heavy_library():
+    code = "import sys, audience; print({'mlflow', 'shap', 'bentoml', 'lightgbm', 'duckdb', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,170 @@
+"""What is loaded, what is refused to be loaded, and how a running server comes to know of a change."""
+
+import json
+import shutil
+
+import pytest
+
+from features.vectors import publish
+from models import artefact
+from serving.loaded import load, stamp
+from tests.serving.conftest import AS_OF, fit_affinity, make_vectors, point, promote, serving, wait_until
+
+pytestmark = pytest.mark.usefixtures("quick_trial")
+
+
+@pytest.fixture
+def affinity_only(copied):
+    shutil.rmtree(copied.models / "persuadability.rent.story")
+    return copied
+
+
+def test_a_good_workspace_is_ready(copied):
+    loaded = load(copied, threads=1)
+    assert loaded.ready
+    assert loaded.faults == ()
+    assert list(loaded.champions) == ["affinity", "persuadability.rent.story"]
+    assert set(loaded.bands) == {"affinity:housing", "affinity:transport", "affinity:schools", "persuadability:rent:story"}
+
+
+@pytest.mark.parametrize("file", ["model.txt", "model.json", "manifest.json", "signature", "card.md"])
+def test_a_file_that_was_changed_is_not_loaded(affinity_only, file):
+    path = affinity_only.models / "affinity" / "1" / file
+    path.write_bytes(path.read_bytes() + b"\n")
+    loaded = load(affinity_only, threads=1)
+    if file == "signature":  # white space around a signature is none of it
+        path.write_bytes(b"0" * 64)
+        loaded = load(affinity_only, threads=1)
+    assert not loaded.ready
+    assert loaded.faults[0].startswith("model affinity 1: ")
+
+
+def test_a_model_signed_with_another_key_is_not_loaded(affinity_only):
+    artefact.sign(affinity_only.models / "affinity" / "1", b"another key of 32 bytes, not ours")
+    assert "signature" in load(affinity_only, threads=1).faults[0]
+
+
+def test_a_model_that_fails_its_trial_is_not_loaded(affinity_only, monkeypatch):
+    def crash(_folder):
+        raise artefact.ArtefactError("the trial prediction crashed its process (signal 11)")
+
+    monkeypatch.setattr(artefact, "try_in_process", crash)
+    assert "signal 11" in load(affinity_only, threads=1).faults[0]
+
+
+@pytest.mark.parametrize(
+    "pointer",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"name": "affinity", "version": "../../etc", "digest": "0"}',
+        '{"name": "other", "version": "1", "digest": "0"}',
+        '{"name": "affinity", "version": "1", "digest": "0"}',
+    ],
+)
+def test_a_pointer_that_cannot_be_used_is_a_fault(affinity_only, pointer):
+    (affinity_only.models / "affinity" / "champion.json").write_text(pointer)
+    loaded = load(affinity_only, threads=1)
+    assert not loaded.ready
+    assert "promote" in loaded.faults[0]
+
+
+def test_a_bad_promotion_does_not_silence_the_model_before(affinity_only):
+    before = load(affinity_only, threads=1)
+    folder = affinity_only.models / "affinity"
+    shutil.copytree(folder / "1", folder / "2")
+    (folder / "2" / "model.txt").write_text("tree\n")
+    point(affinity_only, "affinity", "2")
+    after = load(affinity_only, threads=1, previous=before)
+    assert after.champions["affinity"] is before.champions["affinity"]
+    assert "1 is still served" in after.faults[0]
+
+
+def test_what_did_not_change_is_kept(copied):
+    before = load(copied, threads=1)
+    seen = stamp(copied)
+    assert stamp(copied) == seen
+    after = load(copied, threads=1, previous=before)
+    assert after.vectors is before.vectors
+    assert all(after.champions[name] is champion for name, champion in before.champions.items())
+    assert after.bands == before.bands
+
+
+def test_an_empty_workspace_says_what_to_do(copied):
+    shutil.rmtree(copied.models)
+    shutil.rmtree(copied.vectors)
+    loaded = load(copied, threads=1)
+    assert not loaded.ready
+    assert "audience vectors" in loaded.faults[0]
+    assert "audience promote" in loaded.faults[1]
+    with serving(copied.root) as (client, app):
+        wait_until(lambda: app.state.server.reloader.current.faults == loaded.faults)
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert answer.json()["reasons"] == list(loaded.faults)
+        assert client.get("/livez").json() == {"status": "alive", "reasons": []}
+
+
+def test_a_new_champion_is_served_without_a_restart(served_copy, made):
+    first = served_copy.ask().json()["results"][0]["scores"][0]
+    model = fit_affinity(made.vectors, made.workspace.vocabulary.topic_ids, seed=5)
+    promote(served_copy.workspace, "affinity", "2", model, made.vectors)
+    wait_until(lambda: served_copy.ask().json()["results"][0]["scores"][0]["model"]["version"] == "2")
+    second = served_copy.ask().json()["results"][0]["scores"][0]
+    assert second["value"] == model.predict_proba(made.vectors.frame().loc[["van:0001"]])[0, 0] != first["value"]
+
+
+def test_new_vectors_are_served_without_a_restart(served_copy, made):
+    later = AS_OF.replace(month=11)
+    vectors = make_vectors(made.workspace.vocabulary, seed=9, as_of=later)
+    publish(vectors, served_copy.workspace.vectors)
+    wait_until(lambda: served_copy.ask().json()["as_of"] == "2026-11-01T00:00:00Z")
+    got = served_copy.ask().json()["results"][0]["scores"][0]["value"]
+    assert got == made.affinity.predict_proba(vectors.frame().loc[["van:0001"]])[0, 0]
+
+
+def test_vectors_of_other_columns_give_a_code_and_never_a_number(served_copy):
+    text = (served_copy.workspace.root / "audience.toml").read_text().replace("[30, 90]", "[30, 60]")
+    (served_copy.workspace.root / "audience.toml").write_text(text)
+    vocabulary = type(served_copy.workspace).open(served_copy.workspace.root).vocabulary
+    publish(make_vectors(vocabulary), served_copy.workspace.vectors)
+    wait_until(lambda: served_copy.client.get("/readyz").status_code == 503)
+    assert "columns differ" in " ".join(served_copy.client.get("/readyz").json()["reasons"])
+    scores = served_copy.ask(scores=["affinity:*", "persuadability:rent:story"]).json()["results"][0]["scores"]
+    assert {score["code"] for score in scores} == {"vectors_mismatch"}
+
+
+def test_equal_names_of_other_definitions_are_a_mismatch(copied):
+    folder = copied.models / "affinity" / "1"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["metadata"]["definitions_hash"] = "0" * 64
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    artefact.sign(folder, copied.signing_key())
+    point(copied, "affinity", "1")
+    loaded = load(copied, threads=1)
+    assert loaded.mismatched == {"affinity"}
+    assert loaded.ready
+    assert "other definitions" in loaded.faults[0]
+
+
+def test_a_topic_the_model_never_saw_has_no_model(copied, made):
+    model = fit_affinity(made.vectors, ["housing", "transport"])
+    promote(copied, "affinity", "2", model, made.vectors)
+    loaded = load(copied, threads=1)
+    assert loaded.champion(loaded.scores["affinity:schools"]) is None
+    assert loaded.champion(loaded.scores["affinity:housing"]).version == "2"
+
+
+def test_a_broken_refusal_is_a_fault(copied):
+    (copied.models / "persuadability.rent.figures" / "refused.json").write_text('{"verdict": "no"}')
+    loaded = load(copied, threads=1)
+    assert loaded.ready
+    assert "refused.json" in loaded.faults[0]
+
+
+def test_vectors_of_nobody_still_answer(copied, made):
+    publish(make_vectors(made.workspace.vocabulary, people=0), copied.vectors)
+    loaded = load(copied, threads=1)
+    assert loaded.bands == {}
+    assert loaded.vectors is not None

@@ -1,0 +1,20 @@
+import pytest
+
+from serving.console.numbers import logit, percent, plain, points, sigmoid
+
+
+@pytest.mark.parametrize(("probability", "words"), [(0.0042, "0.42"), (0.031, "3.1"), (0.642, "64"), (0.951, "95.1"), (0.9991, "99.91"), (0.0, "0.00")])
+def test_percent(probability, words):
+    assert percent(probability) == f"{words}\N{NARROW NO-BREAK SPACE}%"
+
+
+@pytest.mark.parametrize(("value", "words"), [(1.239, "+1.24"), (-0.5, "\N{MINUS SIGN}0.50"), (-0.001, "0.00"), (0.0, "0.00")])
+def test_signs(value, words):
+    assert plain(value, 2, signed=True) == words
+    assert points(value).startswith(words)
+
+
+def test_sigmoid_and_logit_are_inverse():
+    for margin in (-30.0, -2.0, 0.0, 3.5):
+        assert logit(sigmoid(margin)) == pytest.approx(margin)
+    assert (sigmoid(-1000.0), sigmoid(1000.0)) == (0.0, 1.0)
