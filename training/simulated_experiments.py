@@ -16,7 +16,7 @@ from training.simulated_history import ENGAGEMENTS, Rows
 from training.simulated_people import REGIONS, Population
 
 _BASELINE, _BASELINE_LIMITS = -1.5, (0.08, 0.6)
-_UPLIFT_MEAN, _UPLIFT_SPREAD, _UPLIFT_LIMITS = 0.06, 0.09, (-0.08, 0.35)
+_UPLIFT_MEAN, _UPLIFT_SPREAD, _UPLIFT_LIMITS = 0.05, 0.07, (-0.08, 0.30)
 _CONSTANT_UPLIFT = 0.01
 
 
