@@ -82,7 +82,7 @@ class TopicAffinity(BaseEstimator):
         row_share: float = 0.5,
         n_history: int = 2,
         calibration_share: float = 0.25,
-        refit: bool = True,
+        refit: bool = False,
         max_rows: int | None = 1_000_000,
         coverage: float = 0.90,
         random_state: int = 0,
