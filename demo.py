@@ -66,7 +66,7 @@ def tour(command: Callable[..., Any], folder: Path, *, people: int, port: int, s
     for record in list_models(workspace):
         run("promote", record["name"])  # a refusal is part of the tour, not a failure of it
     print(f"\nTrained and promoted in {time.perf_counter() - began:.0f} s.", flush=True)
-    _serve(workspace, port, stay=stay)
+    _serve(workspace, folder, port, stay=stay)
 
 
 def _make_room(folder: Path) -> None:
@@ -76,8 +76,7 @@ def _make_room(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _serve(workspace: Workspace, port: int, *, stay: bool) -> None:
-    folder = workspace.root
+def _serve(workspace: Workspace, folder: Path, port: int, *, stay: bool) -> None:
     store = Store(workspace.database_url)
     now = datetime.now(UTC)
     keys = {scope: create_key(store, scope=scope, label="demo", now=now) for scope in ("scores", "audit")}
@@ -142,6 +141,8 @@ def _person(result: dict[str, Any]) -> str:
     for score in result["scores"]:
         if "code" in score:
             lines += textwrap.wrap(f"{score['name']}: no score, {score['code']}: {score['words']}", 110, initial_indent="    ", subsequent_indent="        ")
+            if score["average"]:
+                lines.append("        average effect {value:+.1f} points [{low:+.1f}, {high:+.1f}]".format(**score["average"]))
             continue
         value, low, high = (None if score[key] is None else _number(score[key], score["scale"]) for key in ("value", "low", "high"))
         interval = f"[{low}, {high}]" if low is not None else f"no interval: {score['interval_absent']}"
@@ -160,5 +161,5 @@ def _say_where(folder: Path, port: int, keys: dict[str, str]) -> None:
         f"  scores    http://127.0.0.1:{port}/v1/scores   key {keys['scores']}\n"
         f"  console   http://127.0.0.1:{port}/console     key {keys['audit']}\n"
         f"  API       http://127.0.0.1:{port}/openapi.json\n"
-        f"  MLflow    .venv/bin/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///{folder.resolve()}/mlflow.db\n"
+        f"  MLflow    .venv/bin/mlflow server --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///{folder}/mlflow.db\n"
     )

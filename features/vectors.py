@@ -37,7 +37,7 @@ class StoredTables(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Vectors:
     """A dense matrix of features, one row per (person, as of a time).
 
@@ -98,6 +98,10 @@ class Vectors:
         if not pc.all(pc.less(ordered[:-1], ordered[1:])).as_py():
             raise VectorsError("rows cannot be looked up by person: some person has several rows (of several times); use `as_ofs` beside `person_ids`")
         return ordered, order
+
+    def __repr__(self) -> str:
+        """Say the shape and the time; never an id."""
+        return f"Vectors({len(self):,} rows, {len(self.names)} features, as of {self.as_of:%Y-%m-%d %H:%M} UTC)"
 
     def _repr_html_(self) -> str:
         """Return a small table for notebooks: per statistic, its columns and how much of it is missing."""

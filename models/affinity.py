@@ -41,10 +41,10 @@ class TopicAffinity(BaseEstimator):
     tells topics apart.
 
     Calibration (`TopicPlatt`) and intervals (`GroupInterval`) are fitted on rows the trees have not seen: the latest `block`, or, with one
-    block, a share of the people. With `refit` the trees are then grown again on all rows, with the same number of trees, and keep that
-    calibration; so it states what a model of slightly less data reached: in a simulated world intervals stated at 90% held the true rate in
-    84 to 86% of cases with `refit`, 86 to 90% without. Rows are put in an order of their own first: equal rows, in
-    any order, give equal bits. There is no early stopping.
+    block, a share of the people. With `refit` (off by default) the trees are then grown again on all rows, with the same number of trees, and
+    keep that calibration, which is then that of a model of slightly less data: it ranks a little better where data are few, and intervals
+    stated at 90% held the true rate in 84 to 86% of simulated cases, against 86 to 90% without. Rows are put in an order of their own first:
+    equal rows, in any order, give equal bits. There is no early stopping.
 
     Assumption: the time to come resembles the latest block (base rates, topics' supply). Off the end of the data a prediction is that of the
     outermost leaves; missing values (NaN) go the way training chose; a column that is missing throughout is never used. A topic without

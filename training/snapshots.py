@@ -37,7 +37,7 @@ class SnapshotError(ValueError):
     """There is not enough history, or not enough labels, to train and test on; the message says what is missing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Side:
     """One side of the split: n rows.
 

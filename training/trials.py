@@ -31,7 +31,7 @@ class TrialError(ValueError):
     """The experiment cannot be learned from; the message says what is wrong with its assignments or outcomes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrialDataset:
     """One contrast of n people: `arm` (treatment 1) against the control arm (treatment 0).
 

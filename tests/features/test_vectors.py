@@ -225,3 +225,8 @@ def test_a_history_without_anything(tmp_path):
     assert len(build(history, WORDS, NOW)) == 0
     asked = build_rows(history, WORDS, pd.DataFrame({"person_id": ["a:1"], "as_of": [NOW]}))
     assert asked.frame()["count|kind=signed|channel=any|topic=any|window=all"].tolist() == [0]
+
+
+def test_what_is_printed_names_nobody():
+    shown = repr(vectors(ids=("a:secret1", "a:secret2")))
+    assert shown == f"Vectors(2 rows, {len(FEATURES)} features, as of 2026-03-01 00:00 UTC)"

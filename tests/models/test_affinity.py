@@ -234,7 +234,7 @@ def test_an_unknown_topic_is_refused_with_those_there_are():
 def test_fewer_rows_are_grown_on_when_told_and_progress_is_told():
     X, y, _ = _world(400, 15)
     told = []
-    model = TopicAffinity(**SMALL, max_rows=300).fit(X, y, progress=lambda stage, fraction: told.append((stage, fraction)))
+    model = TopicAffinity(**SMALL, max_rows=300, refit=True).fit(X, y, progress=lambda stage, fraction: told.append((stage, fraction)))
     assert model.booster_.num_trees() <= SMALL["num_trees"]
     assert [fraction for stage, fraction in told if stage == "growing trees"] == [0.5, 1.0]
     assert {stage for stage, _ in told} == {"growing trees", "growing trees on all rows"}

@@ -37,7 +37,7 @@ def test_a_run_logs_parameters_hashes_and_metrics_with_intervals(trained):
     run = runs[affinity.run_id]
     assert run.parameters["horizon_days"] == "30"
     assert run.parameters["model.num_trees"] == "40"
-    assert run.parameters["model.learning_rate"] == "0.05", "defaults are logged too"
+    assert run.parameters["model.learning_rate"] == "0.025", "defaults are logged too"
     assert run.parameters["gate.ece"] == "0.02"
     assert all(len(run.parameters[key]) == 64 for key in ("definitions_hash", "vocabulary_fingerprint", "dataset_hash", "test_hash"))
     assert "'interactions': 0" in run.parameters["table_versions"]
