@@ -25,16 +25,21 @@ app.add_typer(key_app, name="key")
 Folder = Annotated[Path, typer.Option("--workspace", "-w", envvar="AUDIENCE_WORKSPACE", help="The workspace's folder.")]
 HERE = Path()
 ROOMS = {"features", "models", "training", "serving", "demo"}
+STORES = {"mlflow", "sqlalchemy", "deltalake"}
+"""Packages behind the stores: what they cannot open or reach is said in their first line."""
 
 
 def main() -> None:
-    """Run the command line; an error of ours is a sentence and exit code 2, not a traceback."""
+    """Run the command line; a mistake is a sentence on standard error and exit code 2, not a traceback. A refusal by the gate is exit code 1."""
     try:
         app()
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in ROOMS:
+        from_elsewhere = type(error).__module__.split(".")[0] in STORES or isinstance(error, OSError)
+        if type(error).__module__.split(".")[0] not in ROOMS and not from_elsewhere:
             raise
-        sys.exit(f"error: {error}" if not os.environ.get("AUDIENCE_TRACEBACK") else _traceback(error))
+        words = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}" if from_elsewhere and str(error).strip() else str(error)
+        print(_traceback(error) if os.environ.get("AUDIENCE_TRACEBACK") else f"error: {words}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _traceback(error: Exception) -> str:
@@ -59,7 +64,10 @@ def _time(text: str | None) -> datetime:
         if "T" in text or ":" in text:
             raise typer.BadParameter(f"{text!r} has no offset: add Z or +01:00")
         moment = moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} lies outside of the years 1 to 9999") from None
 
 
 class Bars:
@@ -142,6 +150,8 @@ def vectors(as_of: Annotated[str | None, typer.Option(help="Date or time with of
     opened = Workspace.open(workspace)
     with Bars() as bars:
         built = build(History(opened.tables, opened.vocabulary), opened.vocabulary, _time(as_of), progress=bars)
+    if not len(built):
+        raise typer.BadParameter(f"nobody is known as of {built.as_of:%Y-%m-%d %H:%M} UTC: import people or interactions first; nothing was published")
     publish(built, opened.vectors)
     typer.echo(f"{len(built):,} people, {len(built.names)} features as of {built.as_of:%Y-%m-%d %H:%M} UTC, published")
 
@@ -250,7 +260,7 @@ def simulate(
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; only this machine by default.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
     workspace: Folder = HERE,
 ) -> None:
     """Serve scores and the auditor's console over HTTP. Example: audience serve --port 3000."""
@@ -263,7 +273,7 @@ def serve(
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo's workspace is made.")] = Path("demo"),
     people: Annotated[int, typer.Option(min=1000, help="How many people to simulate.")] = 20_000,
-    port: Annotated[int, typer.Option(help="Port to serve on.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 3000,
     exit_: Annotated[bool, typer.Option("--exit", help="Stop when all was shown, instead of serving on.")] = False,
 ) -> None:
     """Show the whole thing: simulate, import, train, promote, serve, ask. Example: audience demo --exit."""

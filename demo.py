@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -65,8 +66,18 @@ def tour(command: Callable[..., Any], folder: Path, *, people: int, port: int, s
     run("models")
     for record in list_models(workspace):
         run("promote", record["name"])  # a refusal is part of the tour, not a failure of it
-    print(f"\nTrained and promoted in {time.perf_counter() - began:.0f} s.", flush=True)
+    if not (workspace.models / "affinity" / "champion.json").exists():
+        raise DemoError(
+            "the gate refused the affinity model, as its lines say, so there is nothing to serve; with few people that happens by chance: try more --people"
+        )
+    print(f"\nTrained and promoted in {time.perf_counter() - began:.0f} s, {_peak_gigabytes():.1f} GB of memory at most.", flush=True)
     _serve(workspace, folder, port, stay=stay)
+
+
+def _peak_gigabytes() -> float:
+    """Return the most memory that this process held; children are smaller."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e9 if sys.platform == "darwin" else 1e6)
 
 
 def _make_room(folder: Path) -> None:

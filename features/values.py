@@ -148,9 +148,9 @@ def _each(raw: pa.Array, kind: pa.DataType, reason: str, otherwise: Callable[[st
 
 def _one(value: str, kind: pa.DataType, otherwise: Callable[[str], Any] | None) -> Any:
     try:
-        return pc.cast(pa.array([value]), kind)[0].as_py()
+        return pc.cast(pa.array([value]), kind)[0]  # as it is: years beyond Python's own are refused later, with their row
     except pa.ArrowInvalid:
-        return otherwise(value) if otherwise else None
+        return pa.scalar(otherwise(value) if otherwise else None, kind)
 
 
 def _text(raw: pa.Array) -> Parsed:

@@ -235,11 +235,11 @@ def _fault(fault: Any, fields: Mapping[str, Any]) -> str:
     path = list(fault["loc"])
     if len(path) > 1 and path[0] in _GROUPS and isinstance(path[1], int):
         path[1] = fields[path[0]][path[1]]["id"]
-    where = ".".join(str(part) for part in path) or "audience.toml"
+    where = "".join(f"{part}." for part in path)[:-1] + ": " if path else ""
     given = "" if fault["type"] in {"missing", "value_error"} else f" (given: {fault['input']!r})"
     hint = ""
     if fault["type"] == "extra_forbidden" and path and path[0] in _GROUPS:
         models: dict[str, type[Frozen]] = {"kinds": Kind, "channels": Channel, "topics": Topic, "attributes": Attribute, "experiments": Experiment}
         allowed = set(models[path[0]].model_fields) - {"id"}
         hint = f"; allowed: {', '.join(sorted(allowed))}{_did_you_mean(str(path[-1]), allowed)}"
-    return f"audience.toml: {where}: {fault['msg']}{given}{hint}"
+    return f"audience.toml: {where}{fault['msg'].removeprefix('Value error, ')}{given}{hint}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +24,10 @@ _GRACE_SECONDS = 15
 _ROOT = Path(__file__).resolve().parents[1]
 
 
+class ServeError(RuntimeError):
+    """The server cannot listen where it was told to, or ended by itself; the message says what was given and what to do."""
+
+
 def environment(workspace: Workspace | str | Path) -> dict[str, str]:
     """Return the environment of a server of that workspace: this one's, telemetry off. Raises SettingsError or WorkspaceError."""
     folder = workspace.root if isinstance(workspace, Workspace) else Path(workspace).resolve()
@@ -31,11 +37,29 @@ def environment(workspace: Workspace | str | Path) -> dict[str, str]:
     return {**os.environ, "AUDIENCE_WORKSPACE": str(settings.workspace), "BENTOML_DO_NOT_TRACK": "True", "DO_NOT_TRACK": "true", "PYTHONPATH": path}
 
 
+def check_address(host: str, port: int) -> None:
+    """Bind `host` and `port` once as the server would, and let go again. Raises ServeError."""
+    if not 1 <= port <= 65535:
+        raise ServeError(f"port {port} is no port: give one from 1 to 65535 with --port")
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        raise ServeError(f"host {host!r} is no IP address: give one of this machine with --host, such as {HOST}") from None
+    try:
+        with socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, port))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ServeError(f"cannot listen on {host} port {port} ({reason}): give a free port with --port, and an address of this machine with --host") from None
+
+
 def start(workspace: Workspace | str | Path, host: str = HOST, port: int = PORT, *, log: int | None = None) -> subprocess.Popen[bytes]:
     """Start serving and return the process at once, in a group of its own; `log` is a file descriptor for its output.
 
-    Raises SettingsError, WorkspaceError, VocabularyError or StoreError before anything is started.
+    Raises ServeError, SettingsError, WorkspaceError, VocabularyError or StoreError before anything is started.
     """
+    check_address(host, port)
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(_GRACE_SECONDS)]
     return subprocess.Popen(command, cwd=_ROOT, env=environment(workspace), stdout=log, stderr=log, start_new_session=True)  # noqa: S603 (our own command)
 
@@ -55,9 +79,9 @@ def stop(process: subprocess.Popen[bytes]) -> int:
 
 
 def serve(workspace: Workspace | str | Path, host: str = HOST, port: int = PORT, *, started: Callable[[], None] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM, or until the server ends by itself; return its exit status, 0 after a signal.
+    """Serve until SIGINT or SIGTERM; return 0 then. A server has no other good end: one that ends by itself raises ServeError, whatever its status.
 
-    `started` is called once the process runs. Raises as :func:`start` does.
+    `started` is called once the process runs. Raises as :func:`start` does, too.
     """
     process = start(workspace, host, port)
     with _signals() as asked:
@@ -69,7 +93,9 @@ def serve(workspace: Workspace | str | Path, host: str = HOST, port: int = PORT,
             except subprocess.TimeoutExpired:
                 continue
     status = stop(process)
-    return 0 if asked else status
+    if not asked:
+        raise ServeError(f"the server ended by itself, with status {status}; its own words stand above")
+    return 0
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "AUDIENCE_"
-OF_OTHERS = frozenset({"AUDIENCE_CI", "AUDIENCE_DATA", "AUDIENCE_GUARD", "AUDIENCE_KEY", "AUDIENCE_TRACEBACK", "AUDIENCE_URL"})
+OF_OTHERS = frozenset({"AUDIENCE_CI", "AUDIENCE_DATA", "AUDIENCE_KEY", "AUDIENCE_TRACEBACK", "AUDIENCE_URL"})
 """Variables that tests, experiments, the command line and clients read; the server lets them stand."""
 
 

@@ -43,12 +43,12 @@ def read_labels(path: Path, vocabulary: Vocabulary, *, now: datetime) -> tuple[p
 
 
 def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise LabelsError(f"the file of labels {path} does not exist")
     if path.suffix not in {".parquet", ".csv"}:
         raise LabelsError(f"{path.name}: labels are read from .parquet or .csv")
     try:
         frame = pq.read_table(path).to_pandas() if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, encoding="utf-8", keep_default_na=False)
-    except FileNotFoundError:
-        raise LabelsError(f"the file of labels {path} does not exist") from None
     except (OSError, ValueError) as error:
         raise LabelsError(f"{path.name} cannot be read as {path.suffix[1:]} ({type(error).__name__})") from None
     missing = [column for column in REQUIRED if column not in frame]

@@ -21,7 +21,7 @@ from features.workspace import Workspace
 from models import artefact
 from models.artefact import ArtefactError
 from training.gates import Champion, Findings, GateLine, failures, gate_lines
-from training.tracking import CHAMPION, Tracking, Version
+from training.tracking import Tracking, Version
 
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){0,2}")
 POINTER = "champion.json"
@@ -142,7 +142,7 @@ def list_models(workspace: Workspace) -> list[dict[str, Any]]:
         {
             "name": version.name,
             "version": version.version,
-            "champion": "yes" if CHAMPION in version.aliases else "",
+            "alias": ", ".join(version.aliases),
             "registered": f"{version.created_at:%Y-%m-%d %H:%M}",
             "trained as of": version.tags.get("now", "")[:10],
             "result": version.tags.get("summary", ""),

@@ -95,7 +95,7 @@ def draw_calendar(start: datetime, days: int, after: int, n_topics: int, rng: np
 def _season(start: datetime, day: Integers) -> Floats:
     """Two busy seasons, spring and autumn, and a summer in which little happens."""
     angle = 2 * np.pi * (start.timetuple().tm_yday + day) / 365.25
-    return 1.0 - 0.05 * np.cos(angle) - 0.08 * np.cos(2 * angle)
+    return 1.0 - 0.03 * np.cos(angle) - 0.04 * np.cos(2 * angle)
 
 
 def _supply(length: int, n_topics: int, rng: np.random.Generator) -> Floats:

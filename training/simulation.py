@@ -45,6 +45,10 @@ def _document() -> dict[str, Any]:
     return tomllib.loads(VOCABULARY_FILE.read_text(encoding="utf-8"))
 
 
+class SimulationError(ValueError):
+    """A simulation cannot be written where it was asked for; the message says why."""
+
+
 @dataclass(frozen=True)
 class Simulation:
     """What `simulate` returns: tables as they come in, and methods that tell the truth about the people behind them."""
@@ -151,12 +155,12 @@ def write(simulation: Simulation, folder: str | Path, *, truth_at: Sequence[date
 
     `raw/` holds one file per table to be imported, `interactions-000.parquet` and following for the interactions, gzipped CSV for the rest. `truth/` holds
     `affinity.parquet`, as of `truth_at` (by default: the end of the history, and one horizon before it, so that it can be held against what
-    people then did), for the horizon in `audience.toml`, and `uplift.parquet`. Raises FileExistsError where a workspace stands already.
+    people then did), for the horizon in `audience.toml`, and `uplift.parquet`. Raises SimulationError where a workspace stands already.
     """
     folder = Path(folder)
     raw, truth = folder / "raw", folder / "truth"
     if (folder / "audience.toml").exists():
-        raise FileExistsError(f"{folder} is a workspace already: choose an empty folder")
+        raise SimulationError(f"{folder} is a workspace already: choose an empty folder")
     for part in (raw, truth):
         part.mkdir(parents=True, exist_ok=True)
     for number, batch in enumerate(simulation.interaction_batches()):

@@ -22,6 +22,8 @@ from typing import Any
 from features.workspace import Workspace
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
+"""The newest version that no gate has let through yet."""
 MODEL_FOLDER = "model"
 """Where the artefact stands among a run's files."""
 _PARAMETER_LENGTH = 6000
@@ -116,11 +118,12 @@ class Tracking:
         self._client.set_terminated(run_id, "FINISHED")
 
     def register(self, name: str, run_id: str, *, tags: Mapping[str, object]) -> int:
-        """Register the artefact of the run as the next version of `name`; return its number."""
+        """Register the artefact of the run as the next version of `name`, its challenger; return its number."""
         if not self._client.search_registered_models(f"name='{name}'"):
             self._client.create_registered_model(name)
         source = f"{self._client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
         found = self._client.create_model_version(name, source=source, run_id=run_id, tags={key: str(value) for key, value in tags.items()})
+        self._client.set_registered_model_alias(name, CHALLENGER, str(found.version))
         return int(found.version)
 
     def versions(self, name: str | None = None) -> list[Version]:
@@ -161,8 +164,10 @@ class Tracking:
             self._client.set_model_version_tag(version.name, str(version.version), key, str(value))
 
     def make_champion(self, version: Version) -> None:
-        """Move the alias `champion` of the model to `version`."""
+        """Move the alias `champion` of the model to `version`, which is no challenger any more."""
         self._client.set_registered_model_alias(version.name, CHAMPION, str(version.version))
+        if CHALLENGER in version.aliases:
+            self._client.delete_registered_model_alias(version.name, CHALLENGER)
 
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
@@ -176,6 +181,8 @@ def _client(url: str) -> Any:
     """Return MLflow's client: telemetry off, loggers quiet. The import takes seconds, so it waits until a store is opened."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default a server that is down is asked for over a minute, in silence
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     with warnings.catch_warnings():
         # MLflow 3.17 declares a loader that SQLAlchemy 2.1 deprecates
         warnings.filterwarnings("ignore", message="The ``noload`` loader strategy is deprecated", category=DeprecationWarning)

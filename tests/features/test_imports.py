@@ -354,3 +354,15 @@ def test_imports_at_once_neither_lose_nor_double(workspace, tmp_path):
     assert Counter(ids) == Counter({f"i{number}": 1 for number in range(50)})
     assert sum(summary.stored for summary in summaries) == 50
     assert history(workspace).version("interactions") <= 3, "an import that finds nothing new makes no version"
+
+
+@pytest.mark.parametrize("absurd", ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00", "99999-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"])
+def test_an_absurd_date_beside_an_unreadable_one_costs_two_rows(workspace, tmp_path, absurd):
+    head = "interaction_id,person_id,occurred_at,kind,channel,source_id,collected_how"
+    kind = next(kind.id for kind in workspace.vocabulary.kinds)
+    channel = workspace.vocabulary.channels[0].id
+    times = ("2024-05-01T12:00:00Z", absurd, "yesterday")
+    rows = [f"i{number},a:{number},{time},{kind},{channel},s,observed" for number, time in enumerate(times)]
+    (tmp_path / "dates.csv").write_text("\n".join([head, *rows]) + "\n")
+    summary = import_files(workspace, "interactions", [tmp_path / "dates.csv"], now=datetime(2026, 1, 1, tzinfo=UTC))
+    assert (summary.read, summary.stored, summary.rejected) == (3, 1, 2)

@@ -1,5 +1,6 @@
 """Documents match the code: links lead somewhere, the notebook runs, decisions stay short, the README names the real commands."""
 
+import json
 import re
 import subprocess
 import sys
@@ -55,6 +56,30 @@ def test_the_notebook_runs():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=400, kernel_name="python3", resources={"metadata": {"path": str(ROOT / "experiments")}}).execute()
     assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"][-1]
+
+
+def experiment_results(name):
+    folder = next((ROOT / "experiments").glob(f"*-{name}"))
+    tables = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert all(str(value) in readme for table in tables.values() for record in table for value in record.values()), "README.md is not of these results"
+    return tables
+
+
+def test_the_committed_figures_of_movielens_meet_their_floors():
+    table = next(iter(experiment_results("movielens-affinity").values()))
+    ours = next(record for record in table if record[""] == "**TopicAffinity**")
+    assert float(ours["micro AUC"].split()[0]) >= 0.858
+    assert float(ours["NDCG@5"].split()[0]) >= 0.798
+
+
+def test_the_committed_figures_of_the_field_experiment_meet_what_was_fixed_before():
+    real, dealt_anew = experiment_results("social-pressure").values()
+    found = {record["arm against control"]: record for record in real}
+    for arm, known in (("neighbors", 0.0198), ("self", 0.0112)):
+        assert abs(float(found[arm]["AUTOC (se)"].split()[0]) - known) <= 0.006
+    assert {arm: record["gate"] for arm, record in found.items() if arm in ("civic_duty", "hawthorne")} == {"civic_duty": "refused", "hawthorne": "refused"}
+    assert {record["gate"] for record in dealt_anew} == {"refused"}
 
 
 def test_help_needs_no_heavy_library():

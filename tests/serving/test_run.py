@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from features.workspace import WorkspaceError
-from serving import keys
-from serving.run import environment, start, stop
+from serving import keys, run
+from serving.run import ServeError, check_address, environment, serve, start, stop
 from serving.settings import SettingsError
 from serving.store import Store
 from tests.conftest import ROOT
@@ -111,3 +111,52 @@ def test_serve_ends_by_a_signal(made, number):
 def test_the_servers_environment(made):
     given = environment(made.workspace)
     assert (given["BENTOML_DO_NOT_TRACK"], given["AUDIENCE_WORKSPACE"]) == ("True", str(made.workspace.root))
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536, 99999999])
+def test_a_port_outside_the_range_is_refused(made, port):
+    with pytest.raises(ServeError, match=rf"port {port} is no port: .* 1 to 65535 with --port"):
+        start(made.workspace, port=port)
+
+
+def test_a_port_in_use_is_refused(made):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        for host in ("127.0.0.1", "0.0.0.0"):
+            with pytest.raises(ServeError, match=rf"cannot listen on {host} port {port} \(Address already in use\).*--port"):
+                start(made.workspace, host=host, port=port)
+
+
+@pytest.mark.parametrize(("host", "words"), [("192.0.2.1", "cannot listen on 192.0.2.1"), ("no such host", "no IP address"), ("", "no IP address")])
+def test_a_host_that_is_not_this_machines_is_refused(made, host, words):
+    with pytest.raises(ServeError, match=rf"{words}.*--host"):
+        start(made.workspace, host=host, port=free_port())
+
+
+def test_a_free_port_is_left_free():
+    port = free_port()
+    check_address("127.0.0.1", port)
+    check_address("127.0.0.1", port)
+
+
+def test_the_command_fails_with_one_sentence(made):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        command = [sys.executable, "-c", "import audience; audience.main()", "serve", "--port", str(port), "--workspace", str(made.workspace.root)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert re.fullmatch(rf"error: cannot listen on .*port {port}.*--port.*\n", done.stderr)
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_server_that_ends_by_itself_is_an_error(made, monkeypatch, status):
+    """Also with status 0: the supervisor ends so when it could not bind."""
+    command = [sys.executable, "-c", f"raise SystemExit({status})"]
+    monkeypatch.setattr(run, "start", lambda *_args, **_options: subprocess.Popen(command, start_new_session=True))
+    with pytest.raises(ServeError, match=rf"ended by itself, with status {status}"):
+        serve(made.workspace, port=free_port())

@@ -18,6 +18,11 @@ def test_variables_of_others_are_let_stand():
     Settings.from_environment({"AUDIENCE_DATA": "/data", "AUDIENCE_CI": "1"})
 
 
+def test_a_variable_of_our_own_tests_is_unknown_to_the_server():
+    with pytest.raises(SettingsError, match="unknown variable AUDIENCE_GUARD"):
+        Settings.from_environment({"AUDIENCE_GUARD": "/tmp/marks"})
+
+
 def test_a_value_that_cannot_be_used_is_named_but_not_repeated():
     with pytest.raises(SettingsError, match="AUDIENCE_THREADS") as caught:
         Settings.from_environment({"AUDIENCE_THREADS": "s3cret"})

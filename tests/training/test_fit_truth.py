@@ -24,7 +24,7 @@ from training.trials import trial_datasets
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-PEOPLE = 6_000
+PEOPLE = 9_000
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +58,15 @@ def affinity(simulation, workspace):
 
 
 def test_probabilities_are_calibrated_within_two_points_of_the_truth(affinity):
+    """The mean gap to the true probabilities over tenths of the predictions, and over topics, is under .02; no tenth is off by .04.
+
+    The highest tenth is off the most: the truth knows the sends of the two months to come, and the model was calibrated on an earlier season.
+    """
     predicted, true, _ = affinity
-    assert abs(predicted.mean() - true.mean()) < 0.02
-    order = np.argsort(predicted.ravel())
-    for tenth in np.array_split(order, 10)[:-1]:
-        assert abs(predicted.ravel()[tenth].mean() - true.ravel()[tenth].mean()) < 0.02
+    tenths = np.array_split(np.argsort(predicted.ravel()), 10)
+    gaps = np.array([abs(predicted.ravel()[tenth].mean() - true.ravel()[tenth].mean()) for tenth in tenths])
+    assert gaps.mean() < 0.02
+    assert gaps.max() < 0.04
     assert abs(predicted.mean(axis=0) - true.mean(axis=0)).mean() < 0.02
 
 
@@ -94,8 +98,10 @@ def test_uplift_finds_the_people_who_differ(simulation, trials):
     dataset, model = trials["tenants_story"]
     true, predicted = true_uplift(simulation, "tenants_story", dataset), model.out_of_fold_["uplift"].to_numpy()
     assert abs(model.ate_.value - true.mean()) < 4 * model.ate_.se
-    assert np.corrcoef(true, predicted)[0, 1] > 0.3
-    assert np.sqrt(np.mean((predicted - true) ** 2)) < true.std() * 1.02
+    assert np.corrcoef(true, predicted)[0, 1] > 0.4
+    assert np.sqrt(np.mean((predicted - true) ** 2)) < true.std() * 0.93, "the average for everyone would give 1"
+    findings, _ = evaluate_persuadability(model, dataset, PersuadabilityConfig())
+    assert {name: findings.metrics[name].low > 0 for name in ("autoc", "slope")} == {"autoc": True, "slope": True}
 
 
 def test_where_nobody_differs_the_gate_refuses(simulation, trials):

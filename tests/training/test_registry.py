@@ -87,7 +87,7 @@ def test_a_good_version_is_copied_signed_and_named(workspace, register):
     version = tracking.version("affinity")
     assert version.aliases == ("champion",)
     assert "within 0.02" in version.tags["gate calibration"]
-    assert list_models(workspace)[0]["champion"] == "yes"
+    assert list_models(workspace)[0]["alias"] == "champion"
     assert sorted(path.name for path in home.iterdir()) == ["1", "champion.json"]
     assert "passed  calibration" in str(found)
 
@@ -99,7 +99,7 @@ def test_promoting_again_and_going_back_work(workspace, register):
     assert promote(workspace, "affinity", 2, now=NOW).accepted
     assert promote(workspace, "affinity", 1, now=NOW).accepted
     assert json.loads((workspace.models / "affinity" / "champion.json").read_text())["version"] == 1
-    assert [record["champion"] for record in list_models(workspace)] == ["", "yes"]
+    assert [record["alias"] for record in list_models(workspace)] == ["", "champion"]
 
 
 @pytest.mark.parametrize(

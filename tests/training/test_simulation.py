@@ -14,7 +14,7 @@ from features.checks import Checks
 from features.tables import TABLES, arrow_schema, columns
 from features.workspace import Workspace
 from training.simulated_history import ANSWER_FATIGUE, KINDS
-from training.simulation import UNTIL, horizon_days, simulate, vocabulary, write
+from training.simulation import UNTIL, SimulationError, horizon_days, simulate, vocabulary, write
 
 TABLES_OF = ("people", "sources", "consents", "assignments", "outcomes", "interactions")
 
@@ -276,7 +276,7 @@ def test_a_workspace_is_written(tmp_path):
     affinity = pq.read_table(folder / "truth" / "affinity.parquet")
     assert set(affinity.column("as_of").to_pylist()) == {UNTIL, UNTIL - timedelta(days=horizon_days())}
     assert pq.read_table(folder / "truth" / "uplift.parquet").equals(simulation.uplift)
-    with pytest.raises(FileExistsError, match="workspace already"):
+    with pytest.raises(SimulationError, match="workspace already"):
         write(simulation, folder)
 
 

@@ -47,7 +47,7 @@ def test_versions_count_up_and_champion_moves(tracking, artefact, tmp_path):
     second = tracking.register("affinity", train(tracking, artefact), tags={"digest": "b"})
     assert (first, second) == (1, 2)
     tracking.make_champion(tracking.version("affinity", 1))
-    assert [version.aliases for version in tracking.versions("affinity")] == [(), ("champion",)]
+    assert [version.aliases for version in tracking.versions("affinity")] == [("challenger",), ("champion",)]
     tracking.make_champion(tracking.version("affinity"))
     assert [version.aliases for version in tracking.versions("affinity")] == [("champion",), ()]
     tracking.tag(tracking.version("affinity"), {"gate": "passed"})

@@ -15,7 +15,7 @@ def _check(host):
     except ValueError:
         local = False
     if not local:
-        with Path(os.environ["AUDIENCE_GUARD"]).open("a") as marks:
+        with Path(os.environ["GUARD_MARKS"]).open("a") as marks:
             marks.write("a process tried to leave the machine\n")
         raise OSError("only loopback is allowed here")
 
