@@ -320,3 +320,15 @@ def test_an_evaluation_names_every_measure_and_can_be_stored(fitted):
     assert verdict.heterogeneous
     assert len(verdict.lines) == 2
     assert all("above 0" in line for line in verdict.lines)
+
+
+@pytest.mark.oracle
+def test_raw_uplift_of_the_stored_text_is_that_of_treelite(fitted, tmp_path):
+    import treelite
+
+    model, X, _, _ = fitted
+    path = tmp_path / "model.txt"
+    path.write_text(model.booster_.model_to_string())
+    tree = treelite.frontend.load_lightgbm_model(path)
+    raw = np.asarray(treelite.gtil.predict(tree, X.to_numpy(dtype=np.float64), pred_margin=True)).reshape(-1)
+    np.testing.assert_allclose(raw, model.predict_raw(X), atol=1e-7)
