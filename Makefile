@@ -21,7 +21,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/uv
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
-.PHONY: help setup demo serve test check bench lock econml format
+.PHONY: help setup demo serve test check bench lock econml spark format
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,7 +53,11 @@ econml: | $(BIN)/uv ## make the environment of the econml oracle
 	@test -x .venv-econml/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-econml
 	@$(BIN)/uv pip sync --quiet --require-hashes --python .venv-econml/bin/python requirements-econml.lock
 
+spark: $(VENV)/.installed ## add Spark (pyspark) to .venv; it needs Java 17
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r requirements-spark.lock
+
 lock: $(VENV)/.installed ## resolve the dependencies anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev pyproject.toml --custom-compile-command "make lock" -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 requirements-econml.in --custom-compile-command "make lock" -o requirements-econml.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group spark -c requirements.lock --custom-compile-command "make lock" -o requirements-spark.lock
 	@$(BIN)/python -m serving.bento

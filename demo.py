@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from features.vectors import open_current
+from features.publication import open_current
 from features.workspace import Workspace
 from serving.keys import create_key
 from serving.store import Store

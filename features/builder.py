@@ -1,12 +1,13 @@
-"""Builds vectors: finds the base, projects its interactions, scatters them into the matrix, adds attributes and supply."""
+"""Builds vectors block by block of people: projects their interactions, reduces them, then adds what the base as a whole says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,50 +15,50 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features import kernel, query
-from features.catalogue import catalogue, definitions_hash
+from features import context, kernel, query
+from features.blocks import WORKERS, Block, block_of, fill_own, read_blocks
+from features.catalogue import CONTEXTUAL, catalogue, definitions_hash
+from features.context import Context, Formula, Sums
+from features.definition import Feature
 from features.engine import Engine
-from features.layout import DAY, Layout, layout
-from features.vectors import Progress, StoredTables, Vectors, VectorsError
+from features.layout import Layout, layout
+from features.matrix import InFile, InMemory, InOrder, Rows, spare
+from features.relations import Relations, StoredTables
+from features.vectors import Progress, Upkeep, Vectors, VectorsError
 from features.vocabulary import Vocabulary
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TABLES = ("interactions", "people")
-_INTERACTIONS = {
-    "person_id": ("person_id", "VARCHAR"),
-    "occurred_us": ("occurred_at", "EPOCH_US"),
-    "received_us": ("received_at", "EPOCH_US"),
-    "kind": ("kind", "VARCHAR"),
-    "channel": ("channel", "VARCHAR"),
-    "topic": ("topic", "VARCHAR"),
-    "direction": ("direction", "VARCHAR"),
-    "value": ("value", "DOUBLE"),
-    "is_machine": ("is_machine", "BOOLEAN"),
-}
 
-
-CHUNK_ROWS = 1 << 21
-"""Rows of the projection that are reduced together (24 bytes each, held twice)."""
-
-_REFUSALS = {
-    kernel.VALUE_TOO_LARGE: f"an interaction's `value` is not a number or is beyond ±{kernel.VALUE_LIMIT:.0f}, too large for an exact sum; use a larger unit",
-    kernel.TOTAL_TOO_LARGE: "one person's values or decayed counts add up to more than an exact sum can hold; use a larger unit",
-}
+BLOCK_PEOPLE = 65_536
+"""Rows of the matrix that are made together, at most."""
+BLOCK_INTERACTIONS = 3_000_000
+"""Interactions of one block, about (36 bytes each, held twice): people who did much come in smaller blocks."""
+MANY_TIMES = 64
+"""Rows of more distinct times share the contexts of the start of their UTC day, month or year, whichever makes no more than this."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Build:
-    """What one build works with."""
+    """What one build works with; `plan` and `formulas` are those of the features it makes."""
 
     engine: Engine
+    relations: Relations
     vocabulary: Vocabulary
-    latest_us: int
-    versions: dict[str, int]
+    plan: Layout
+    formulas: tuple[Formula, ...]
+    interactions: int
+    people: int
     progress: Progress
-    layout: Layout = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "layout", layout(catalogue(self.vocabulary), self.vocabulary))
+    def block_rows(self, rows: int) -> int:
+        """Return how many of so many rows make one block; a base is at least as large as its table `people`."""
+        each = max(self.interactions / max(rows, self.people, 1), 1.0)
+        return int(min(BLOCK_PEOPLE, max(BLOCK_INTERACTIONS / each, 64)))
+
+    def of(self, features: Sequence[Feature], progress: Progress) -> _Build:
+        """Return a build of other features over the same relations."""
+        plan = layout(features, self.vocabulary)
+        return _Build(self.engine, self.relations, self.vocabulary, plan, context.formulas(features, self.vocabulary), self.interactions, self.people, progress)
 
 
 def build_base(
@@ -67,166 +68,228 @@ def build_base(
     *,
     versions: Mapping[str, int] | None,
     people: Sequence[str] | None,
+    given: Context | None,
     progress: Progress,
+    path: Path | None = None,
 ) -> Vectors:
-    """Return the vectors of the base (or of `people` of it) as of one time; see `features.vectors.build`."""
-    as_of_us = _microseconds(as_of)
-    with Engine() as engine:
-        build = _start(engine, history, vocabulary, as_of_us, versions=versions, progress=progress)
-        if people is not None:
-            engine.register("wanted", pa.table({"person_id": pa.array(people, type=pa.string())}))
-        ids = engine.table(query.to_sql(query.population(as_of_us, wanted=people is not None))).column("person_id")
-        return _fill(build, pa.concat_arrays(ids.cast(pa.large_string()).chunks or [pa.array([], pa.large_string())]), np.full(len(ids), as_of_us))
+    """Return the vectors of the base (or of `people` of it) as of one time, the matrix in a file when `path` names one; see `features.vectors.build`."""
+    as_of_us = microseconds(as_of)
+    with _started(history, vocabulary, versions, progress) as build:
+        ids = _base(build, as_of_us) if people is None else _sorted(people)
+        rows: Rows = InMemory(len(ids), len(build.plan.features)) if path is None else InFile(path, len(ids), len(build.plan.features), spare=spare(len(ids)))
+        times = np.full(len(ids), as_of_us)
+        if given is None and people is not None:
+            given = _contexts(build, [as_of_us])[as_of_us]
+        present = np.ones(len(ids), dtype=bool)
+        _check_context(build, given)
+        if given is not None:
+            slides = _fill(build, ids, times, rows, {as_of_us: given}, present=present)
+        else:
+            slides, given = _fill_whole(build, ids, times, rows, as_of)
+        upkeep = _upkeep(build, ids, as_of_us, slides, wanted=people is not None)
+        made = _vectors(build, ids, times, rows, as_of=as_of.astimezone(UTC), given=given, upkeep=upkeep)
+        return made if present.all() else made.only(present)
 
 
-def build_asked(history: StoredTables, vocabulary: Vocabulary, rows: pd.DataFrame, *, versions: Mapping[str, int] | None, progress: Progress) -> Vectors:
+def build_asked(
+    history: StoredTables, vocabulary: Vocabulary, rows: pd.DataFrame, *, versions: Mapping[str, int] | None, given: Context | None, progress: Progress
+) -> Vectors:
     """Return the vectors of the rows asked for, in their order; see `features.vectors.build_rows`."""
-    ids, as_of_us = _asked(rows)
+    ids, times = _asked(rows)
     if len(ids) == 0:
         raise VectorsError("no rows are asked for: give at least one person_id with its as_of")
-    with Engine() as engine:
-        return _fill(_start(engine, history, vocabulary, int(as_of_us.max()), versions=versions, progress=progress), ids, as_of_us)
+    with _started(history, vocabulary, versions, progress) as build:
+        order = pc.sort_indices(ids).to_numpy().astype(np.int64)
+        made = InOrder(order, len(build.plan.features))
+        shared = _shared(times) if given is None else np.zeros(len(times), dtype=np.int64)
+        _check_context(build, given)
+        contexts = _contexts(build, np.unique(shared).tolist()) if given is None else {0: given}
+        _fill(build, ids.take(pa.array(order)), times[order], made, contexts, shared=shared[order])
+        latest = _EPOCH + timedelta(microseconds=int(times.max()))
+        return _vectors(build, ids, times, made, as_of=latest, given=next(iter(contexts.values())) if len(contexts) == 1 else None, upkeep=None)
 
 
-def _start(engine: Engine, history: StoredTables, vocabulary: Vocabulary, latest_us: int, *, versions: Mapping[str, int] | None, progress: Progress) -> _Build:
-    """Make the relations `interactions`, `people` and `entries`."""
-    progress("reading the tables", 0.0)
-    present = history.versions()
-    chosen = {table: int((versions or present).get(table, present.get(table, -1))) for table in _TABLES}
-    attributes = {f"attribute_{item.id}": (item.id, "DOUBLE" if item.type == "numeric" else "VARCHAR") for item in vocabulary.attributes}
-    people = {"person_id": ("person_id", "VARCHAR"), "birth_year": ("birth_year", "BIGINT"), "joined_us": ("joined_at", "EPOCH_US"), **attributes}
-    for table, columns in zip(_TABLES, (_INTERACTIONS, people), strict=True):
-        version = chosen[table]
-        engine.files(table, history.files(table, version) if version >= 0 else [], columns)
-    engine.keep("entries", query.to_sql(query.entries(vocabulary, latest_us)))
-    return _Build(engine, vocabulary, latest_us, chosen, progress)
-
-
-def _fill(build: _Build, ids: pa.LargeStringArray, as_of_us: NDArray[np.int64]) -> Vectors:
-    """Return the vectors of these people, each as of its own time."""
-    plan = build.layout
-    rows = pa.table({"row": pa.array(np.arange(len(ids), dtype=np.int32)), "person_id": ids, "as_of_us": pa.array(as_of_us)})
-    build.engine.register("rows", rows)
-    matrix = np.zeros((len(ids), len(plan.features)), dtype=np.float32)
-    matrix[:, plan.columns("recency", "attribute", "age", "tenure")] = np.nan
-    _reduce(build, matrix)
-    build.progress("attributes", 0.95)
-    _attributes(build, matrix)
-    build.progress("supply", 0.97)
-    _supply(build, matrix, as_of_us)
-    build.progress("vectors", 1.0)
-    return Vectors(
-        person_ids=ids,
-        matrix=matrix,
-        names=tuple(feature.name for feature in plan.features),
-        as_of=_EPOCH + timedelta(microseconds=build.latest_us),
-        as_ofs=as_of_us.astype("datetime64[us]"),
-        definitions_hash=definitions_hash(plan.features),
-        table_versions=build.versions,
-        vocabulary_fingerprint=build.vocabulary.fingerprint,
-    )
-
-
-def _reduce(build: _Build, matrix: NDArray[np.float32]) -> None:
-    """Scatter the projected interactions into `matrix`; raises VectorsError where an exact sum is impossible."""
-    plan = build.layout.reduction
-    totals = np.zeros((len(matrix), len(plan.accumulated)), dtype=np.int64)
-    expected = build.engine.table("SELECT count(*) AS n FROM interactions").column("n")[0].as_py() or 1
-    done = 0
-    sql = query.to_sql(query.projection(build.layout, build.vocabulary, build.latest_us))
-    for batch in _ahead(_chunks(build.engine.batches(sql))):
-        status = kernel.scatter(kernel.partition(batch, len(matrix)), plan, matrix, totals)
-        if status != kernel.FINE:
-            raise VectorsError(_REFUSALS[status])
-        done += len(batch.row)
-        build.progress("interactions", 0.95 * min(done / expected, 1.0))
-    if kernel.finish(plan, matrix, totals) >= kernel.COUNT_LIMIT:
-        raise VectorsError(f"one person has {kernel.COUNT_LIMIT:.0f} interactions or more of one kind: more than float32 counts exactly")
-
-
-def _chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[kernel.Batch]:
-    """Yield the projection in chunks of about CHUNK_ROWS rows: large enough that a person's interactions meet in one."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(part.num_rows for part in held) >= CHUNK_ROWS:
-            yield _columns(held)
-            held = []
-    if held:
-        yield _columns(held)
-
-
-def _columns(batches: list[pa.RecordBatch]) -> kernel.Batch:
-    return kernel.Batch(*(np.concatenate([part.column(name).to_numpy() for part in batches]) for name in kernel.Batch._fields))
-
-
-def _ahead(batches: Iterator[kernel.Batch]) -> Iterator[kernel.Batch]:
-    """Yield the batches, the next one being made while the present one is used."""
+def build_one(
+    projected: pa.Table, known: pa.Table, plan: Layout, vocabulary: Vocabulary, *, formulas: Sequence[Formula], given: Context | None
+) -> NDArray[np.float32]:
+    """Return the row (columns,) that the results of `query.projection` and `query.attributes` for row 0 make; without `given`, no `formulas`."""
+    block = block_of(projected, known, 0, 1)
+    matrix = np.empty((1, len(plan.features)), dtype=np.float32)
     with ThreadPoolExecutor(max_workers=1) as pool:
-        coming = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
-            yield batch
+        fill_own(block, plan, vocabulary, matrix, pool)
+    if given is not None:
+        context.fill(matrix, block.area, block.areas, formulas, given)
+    return matrix[0]
 
 
-def _attributes(build: _Build, matrix: NDArray[np.float32]) -> None:
-    """Write age, tenure and the vocabulary's attributes; what is not known stays NaN."""
-    codes = {item.id: {category: code for code, category in enumerate(item.categories)} for item in build.vocabulary.attributes}
-    for batch in build.engine.batches(query.to_sql(query.attributes(build.vocabulary))):
-        columns = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in batch.schema.names}
-        row, as_of_us = columns["row"], columns["as_of_us"]
-        for column, feature in enumerate(build.layout.features):
-            if feature.statistic == "age":
-                matrix[row, column] = _age(as_of_us, columns["birth_year"])
-            elif feature.statistic == "tenure":
-                matrix[row, column] = (as_of_us - columns["joined_us"].astype(np.float64)) / DAY
-            elif feature.statistic == "attribute":
-                given = columns[f"attribute_{feature.id}"]
-                wanted = None if feature.category is None else codes[str(feature.id)][feature.category]
-                matrix[row, column] = given if wanted is None else np.where(np.isnan(given), np.nan, given == wanted)
+def base_context(history: StoredTables, vocabulary: Vocabulary, as_of: datetime, *, versions: Mapping[str, int] | None, progress: Progress) -> Context:
+    """Return what the base as a whole says as of a time, its vectors not being kept."""
+    as_of_us = microseconds(as_of)
+    with _started(history, vocabulary, versions, progress) as build:
+        return _contexts(build, [as_of_us])[as_of_us]
 
 
-def _age(as_of_us: NDArray[np.int64], birth_year: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the age reached in the UTC year of `as_of`, NaN when unknown or not born yet."""
-    years = as_of_us.astype("datetime64[us]").astype("datetime64[Y]").astype(np.int64) + 1970 - birth_year
-    return np.where(years >= 0, years, np.nan)
-
-
-def _supply(build: _Build, matrix: NDArray[np.float32], as_of_us: NDArray[np.int64]) -> None:
-    """Write how many sends about each topic the base got per person, as of each row's own time; the same for all people of a time."""
-    plan = build.layout
-    times, place = np.unique(as_of_us, return_inverse=True)
-    entries = np.sort(build.engine.table("SELECT entry FROM entries").column("entry").to_numpy())
-    base = np.searchsorted(entries, times, side="right")
-    columns = plan.columns("supply")
-    windows = sorted({plan.features[column].window_days for column in columns}, key=lambda days: days or 0)
-    sent = {days: np.zeros((len(build.vocabulary.topics), len(times) + 1), dtype=np.int64) for days in windows}
-    if columns:
-        for batch in build.engine.batches(query.to_sql(query.sends(build.vocabulary, build.latest_us))):
-            _add_sends(sent, times, *(batch.column(name).to_numpy() for name in ("topic", "occurred_us", "visible_us")))
-    topics = build.vocabulary.topic_ids
-    for column in columns:
-        feature = plan.features[column]
-        counts = np.cumsum(sent[feature.window_days][topics.index(str(feature.topic))])[:-1]
-        matrix[:, column] = np.where(base > 0, counts / np.maximum(base, 1), 0.0)[place]
-
-
-def _add_sends(sent: dict[int | None, NDArray[np.int64]], times: NDArray[np.int64], topic: NDArray[Any], occurred: NDArray[Any], visible: NDArray[Any]) -> None:
-    """Add each send to the first time that sees it and take it off at the first time whose window no longer reaches it."""
-    first = np.searchsorted(times, visible, side="left")
-    for days, changes in sent.items():
-        end = np.full(len(topic), len(times)) if days is None else np.searchsorted(times, occurred + days * DAY, side="right")
-        seen = first < end
-        width = changes.shape[1]
-        flat = changes.reshape(-1)
-        flat += np.bincount(topic[seen] * width + first[seen], minlength=flat.size)
-        flat -= np.bincount(topic[seen] * width + end[seen], minlength=flat.size)
-
-
-def _microseconds(as_of: datetime) -> int:
+def microseconds(as_of: datetime) -> int:
+    """Return a time as microseconds since 1970 UTC; raises VectorsError for one without a time zone."""
     if not isinstance(as_of, datetime) or as_of.tzinfo is None or as_of.utcoffset() is None:
         raise VectorsError("as_of is a datetime with a time zone, such as datetime(2026, 1, 1, tzinfo=UTC); the one given has none")
     return (as_of - _EPOCH) // timedelta(microseconds=1)
+
+
+@contextmanager
+def _started(history: StoredTables, vocabulary: Vocabulary, versions: Mapping[str, int] | None, progress: Progress) -> Iterator[_Build]:
+    progress("reading the tables", 0.0)
+    features = catalogue(vocabulary)
+    plan = layout(features, vocabulary)
+    with Engine() as engine:
+        relations = Relations(engine, history, vocabulary, versions)
+        interactions, people = (engine.table(f"SELECT count(*) AS n FROM all_{table}").column("n")[0].as_py() for table in ("interactions", "people"))  # noqa: S608 - two names
+        yield _Build(engine, relations, vocabulary, plan, context.formulas(features, vocabulary), interactions=interactions, people=people, progress=progress)
+
+
+def _base(build: _Build, as_of_us: int) -> pa.LargeStringArray:
+    ids = build.engine.run(query.visible_people(build.vocabulary, as_of_us)).column("person_id")
+    return pa.concat_arrays(ids.cast(pa.large_string()).chunks or [pa.array([], pa.large_string())])
+
+
+def _sorted(people: Sequence[str]) -> pa.LargeStringArray:
+    if isinstance(people, str):
+        raise VectorsError("people is a list of ids; the one given is a single text: put it in brackets")
+    try:
+        ids = pc.unique(pa.array(people, type=pa.large_string()))
+    except (pa.ArrowException, UnicodeEncodeError, TypeError):
+        raise VectorsError("people is a list of ids, each a text; among those given one is none") from None
+    return ids.take(pc.sort_indices(ids))
+
+
+def _check_context(build: _Build, given: Context | None) -> None:
+    """Raise VectorsError for a context of other features."""
+    if given is not None:
+        missing = [one.feature.name for one in build.formulas if one.feature.name not in {*given.priors, *given.supply}]
+        if missing:
+            raise VectorsError(
+                f"the context given is of other features: it says nothing of {missing[0]} and {len(missing) - 1} more; build it with this audience.toml"
+            )
+
+
+def _fill_whole(build: _Build, ids: pa.LargeStringArray, times: NDArray[np.int64], rows: Rows, as_of: datetime) -> tuple[NDArray[np.int64], Context]:
+    """Fill the rows of a whole base in two phases, the context being that of these very rows."""
+    sums = Sums(build.formulas)
+    places: list[tuple[int, int, list[str], NDArray[np.int32]]] = []
+
+    def count(block: Block, matrix: NDArray[np.float32]) -> None:
+        sums.add(matrix, block.area, block.areas)
+        places.append((block.first, block.last, block.areas, block.area))
+
+    slides = _reduce(build, ids, times, rows, count)
+    found = sums.context(as_of, build.relations.versions)
+    if build.formulas:
+        for number, (first, last, areas, area) in enumerate(places):
+            matrix = rows.taken(first, last)
+            context.fill(matrix, area, areas, build.formulas, found)
+            rows.put(first, last, matrix)
+            build.progress("what the base as a whole says", 0.9 + 0.1 * (number + 1) / len(places))
+    return slides, found
+
+
+def _fill(
+    build: _Build,
+    ids: pa.LargeStringArray,
+    times: NDArray[np.int64],
+    rows: Rows,
+    contexts: Mapping[int, Context],
+    *,
+    shared: NDArray[np.int64] | None = None,
+    present: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int64]:
+    """Fill rows whose contexts are known, by the time in `shared` (n,), or by their own; `present` (n,) is told who is in the base."""
+    by = times if shared is None else shared
+
+    def add(block: Block, matrix: NDArray[np.float32]) -> None:
+        mine = by[block.first : block.last]
+        if present is not None:
+            present[block.first : block.last] = block.present
+        for time in np.unique(mine):
+            chosen = np.flatnonzero(mine == time)
+            part = matrix if len(chosen) == len(mine) else matrix[chosen]
+            context.fill(part, block.area[chosen], block.areas, build.formulas, contexts[int(time)])
+            matrix[chosen] = part
+
+    return _reduce(build, ids, times, rows, add)
+
+
+def _reduce(
+    build: _Build, ids: pa.LargeStringArray, times: NDArray[np.int64], rows: Rows, then: Callable[[Block, NDArray[np.float32]], None]
+) -> NDArray[np.int64]:
+    """Fill the rows (sorted by person) with all that a person's own history says, `then` seeing each block; return how soon each row slides."""
+    slides = np.empty(len(ids), dtype=np.int64)
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        for block in read_blocks(build.engine, build.relations, build.plan, ids, times, size=build.block_rows(len(ids))):
+            matrix = rows.fresh(block.first, block.last)
+            slides[block.first : block.last] = fill_own(block, build.plan, build.vocabulary, matrix, pool)
+            then(block, matrix)
+            rows.put(block.first, block.last, matrix)
+            build.progress("people", 0.9 * block.last / len(ids))
+    return slides
+
+
+def _contexts(build: _Build, times: Sequence[int]) -> dict[int, Context]:
+    """Return the base's context as of each time: a build of the counts it needs, over everyone, which keeps nothing else."""
+    found = {}
+    for number, time in enumerate(times):
+        as_of = _EPOCH + timedelta(microseconds=time)
+        sums = Sums(())
+        if build.formulas:
+            contextual = [feature for feature in build.plan.features if feature.statistic in CONTEXTUAL]
+            counts = {one for feature in contextual for one in (*context.numerators(feature, build.vocabulary), context.denominator(feature))}
+            reduced = build.of([*sorted(counts, key=lambda feature: feature.name), *contextual], lambda _stage, _share: None)
+            sums = Sums(reduced.formulas)
+            ids = _base(build, time)
+            rows = InMemory.passing(reduced.block_rows(len(ids)), len(reduced.plan.features))
+            _reduce(reduced, ids, np.full(len(ids), time), rows, lambda block, matrix, into=sums: into.add(matrix, block.area, block.areas))  # type: ignore[misc]
+        found[time] = sums.context(as_of, build.relations.versions)
+        build.progress("what the base as a whole says", 0.3 * (number + 1) / len(times))
+    return found
+
+
+def _shared(times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (n,) the time whose context each row takes: its own, or the start of its UTC day, month or year where times are many."""
+    for unit in ("us", "D", "M", "Y"):
+        shared = times.astype("datetime64[us]").astype(f"datetime64[{unit}]").astype("datetime64[us]").astype(np.int64)
+        if len(np.unique(shared)) <= MANY_TIMES:
+            break
+    return shared
+
+
+def _upkeep(build: _Build, ids: pa.LargeStringArray, as_of_us: int, slides: NDArray[np.int64], *, wanted: bool) -> Upkeep:
+    """Return when each row changes though nothing more is stored, and who will enter the base by then."""
+    due = np.where(slides >= kernel.NEVER, kernel.NEVER, slides + as_of_us)
+    if wanted:
+        build.engine.register("wanted", pa.table({"person_id": ids.cast(pa.string())}))
+    coming = build.engine.run(query.upcoming(build.vocabulary, as_of_us, wanted=wanted))
+    people, at_us = coming.column("person_id").cast(pa.large_string()).combine_chunks(), coming.column("at_us").to_numpy()
+    place = pc.fill_null(pc.index_in(people, value_set=ids), -1).to_numpy().astype(np.int64)
+    np.minimum.at(due, place[place >= 0], at_us[place >= 0])
+    return Upkeep(due, pa.table({"person_id": people, "at_us": at_us}).filter(pa.array(place < 0)))
+
+
+def _vectors(
+    build: _Build, ids: pa.LargeStringArray, times: NDArray[np.int64], rows: Rows, *, as_of: datetime, given: Context | None, upkeep: Upkeep | None
+) -> Vectors:
+    build.progress("vectors", 1.0)
+    return Vectors(
+        person_ids=ids,
+        matrix=rows.whole(),
+        names=tuple(feature.name for feature in build.plan.features),
+        as_of=as_of,
+        as_ofs=times.astype("datetime64[us]"),
+        definitions_hash=definitions_hash(build.plan.features),
+        table_versions=build.relations.versions,
+        table_files=build.relations.files,
+        vocabulary_fingerprint=build.vocabulary.fingerprint,
+        context=given,
+        upkeep=upkeep,
+    )
 
 
 def _asked(rows: pd.DataFrame) -> tuple[pa.LargeStringArray, NDArray[np.int64]]:

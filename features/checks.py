@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from features.faults import Faults, ImportFault, did_you_mean, listed, shown
 from features.tables import Column, Table, arrow_schema, columns
-from features.values import Parsed, accepts, mask_of, one_of, parse
+from features.values import Parsed, accepts, mask_of, one_of, parse, several_of
 from features.vocabulary import Vocabulary
 
 
@@ -107,8 +107,8 @@ class Checks:
             return Parsed(pa.nulls(raw.num_rows, self.schema.field(column.name).type))
         parsed = parse(column, raw.column(position), now=self.now)
         if column.reference:
-            known = self._references[column.reference]
-            one_of(parsed, known, f"among the {column.reference} of audience.toml")
+            check = several_of if column.several else one_of
+            check(parsed, self._references[column.reference], f"among the {column.reference} of audience.toml")
         return parsed
 
     def _fill_defaults(self, parsed: dict[str, Parsed]) -> None:

@@ -11,6 +11,8 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
+from features import query
+
 THREADS = 2
 MEMORY_LIMIT = "2GB"
 """Beyond this DuckDB spills to a temporary folder."""
@@ -20,6 +22,8 @@ BATCH_ROWS = 262_144
 
 class Engine:
     """A DuckDB connection of its own, to be used in a `with` block; its temporary folder goes when the block ends."""
+
+    dialect: query.Dialect = "duckdb"
 
     def __init__(self, *, threads: int = THREADS, memory_limit: str = MEMORY_LIMIT) -> None:
         self._folder = tempfile.mkdtemp(prefix="audience-engine-")
@@ -34,6 +38,7 @@ class Engine:
                 "preserve_insertion_order": False,
             }
         )
+        self._connection.execute("SET parquet_metadata_cache = true")
 
     def __enter__(self) -> Self:
         return self
@@ -55,11 +60,18 @@ class Engine:
         source = f"read_parquet([{', '.join(map(_text, paths))}], union_by_name = true, hive_partitioning = false)"
         present = set(self._connection.sql(f"FROM {source}").columns) if paths else set()
         selected = ", ".join(f"{_expression(column, kind, present)} AS {_name(alias)}" for alias, (column, kind) in columns.items())
-        self._connection.execute(f"CREATE VIEW {_name(name)} AS SELECT {selected} " + (f"FROM {source}" if paths else "WHERE false"))
+        self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)} AS SELECT {selected} " + (f"FROM {source}" if paths else "WHERE false"))
 
     def register(self, name: str, table: pa.Table) -> None:
-        """Make the relation `name` from an Arrow table in memory, without a copy."""
+        """Make the relation `name` from an Arrow table in memory, without a copy; a table registered before under that name is let go."""
+        self._connection.unregister(name)
         self._connection.register(name, table)
+
+    def between(self, name: str, source: str, column: str, low: str | None = None, high: str | None = None) -> None:
+        """Make the relation `name` of those records of `source` whose text `column` lies between `low` and `high`, both included."""
+        limits = [f"{_name(column)} {sign} {_text(limit)}" for sign, limit in ((">=", low), ("<=", high)) if limit is not None]
+        where = f" WHERE {' AND '.join(limits)}" if limits else ""
+        self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)} AS SELECT * FROM {_name(source)}{where}")  # noqa: S608 - names and texts are quoted
 
     def keep(self, name: str, sql: str) -> None:
         """Run `sql` once and keep its result as the relation `name`."""
@@ -68,6 +80,10 @@ class Engine:
     def table(self, sql: str) -> pa.Table:
         """Return the whole result of `sql`."""
         return self._connection.sql(sql).to_arrow_table()
+
+    def run(self, expression: object) -> pa.Table:
+        """Return the whole result of an Ibis expression."""
+        return self.table(query.to_sql(expression))
 
     def batches(self, sql: str, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the result of `sql` as it is made, in batches of about `rows` rows."""

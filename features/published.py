@@ -31,7 +31,8 @@ class VectorsError(ValueError):
 def put(folder: Path, write: Callable[[Path], dict[str, Any]], *, kept: int = KEPT) -> Path:
     """Publish what `write` puts into an empty folder and return the new version's folder.
 
-    `write` returns what the manifest shall say besides the files. Everything is on the disk before the version gets its name, and has
+    `write` returns what the manifest shall say besides the files; `files` in it may hold entries that are known already, of files
+    linked from another version, which are then not read again. Everything is on the disk before the version gets its name, and has
     its name before it becomes current. Versions older than the `kept` before the current one are removed, as are leftovers of a crash.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +41,11 @@ def put(folder: Path, write: Callable[[Path], dict[str, Any]], *, kept: int = KE
         made.mkdir()
         try:
             said = write(made)
-            files = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in sorted(made.iterdir())}
+            known = said.pop("files", {})
+            files = {
+                path.name: known.get(path.name) or {"bytes": path.stat().st_size, "sha256": _digest(path)}  # nothing else is known of a fresh file
+                for path in sorted(made.iterdir())
+            }
             _write(made / "manifest.json", json.dumps({"format": FORMAT, **said, "files": files}, indent=1, sort_keys=True))
             for path in (*made.iterdir(), made):
                 _sync(path)

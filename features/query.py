@@ -1,25 +1,29 @@
 """Definitions to relational expressions (pure). Ibis only compiles them: one definition, the same SQL on every engine.
 
-The expressions stand on three relations that `features.engine` provides: `interactions` and `people`, with times as whole microseconds
-since 1970 UTC, and `rows` (row, person_id, as_of_us), one for each row of the matrix. House rules for expressions: whole numbers for
-times and ages, no rounding, no hashing, nothing approximate, no division.
+The expressions stand on relations that `features.relations` provides: `interactions` and `people`, with times as whole microseconds
+since 1970 UTC; `rows` (row, person_id, as_of_us), one for each row of the matrix; and the codes of what the vocabulary lists. House
+rules for expressions: whole numbers for times and ages, no rounding, no hashing, nothing approximate, no division by what can be zero.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import ibis
 
-from features.layout import Layout
+from features.calendar import Offset
+from features.layout import DAY, Layout
 from features.vocabulary import Vocabulary
 
 Dialect = Literal["duckdb", "databricks"]
 
-FOREVER = -(2**62)
-"""The entry time of a person of whom the organisation does not say since when it knows them."""
+_HOUR = DAY // 24
+_BEFORE_WEEKS = 7 * 400_000
+"""Days that are added before a remainder by 7, so that it is never negative (whole weeks)."""
 
 _INTERACTIONS = {
+    "interaction_id": "string",
     "person_id": "string",
     "occurred_us": "int64",
     "received_us": "int64",
@@ -28,9 +32,18 @@ _INTERACTIONS = {
     "topic": "string",
     "direction": "string",
     "value": "float64",
+    "source_id": "string",
     "is_machine": "boolean",
+    "batch_id": "string",
 }
 _ROWS = {"row": "int32", "person_id": "string", "as_of_us": "int64"}
+CODES = {
+    "kind_codes": {"kind": "string", "kind_code": "int64"},
+    "channel_codes": {"channel": "string", "channel_code": "int64"},
+    "topic_codes": {"topic": "string", "topic_code": "int64", "again": "int64"},
+    "source_codes": {"source_id": "string", "source_code": "int64"},
+}
+"""The small relations that give what stands in the tables its number; a text of several topics has a record for each."""
 
 
 def to_sql(expression: Any, dialect: Dialect = "duckdb") -> str:
@@ -46,62 +59,68 @@ def interactions() -> Any:
 def people(vocabulary: Vocabulary) -> Any:
     """Return the relation `people`; the vocabulary's attributes are its columns `attribute_<id>`."""
     attributes = {f"attribute_{item.id}": "float64" if item.type == "numeric" else "string" for item in vocabulary.attributes}
-    return ibis.table({"person_id": "string", "birth_year": "int64", "joined_us": "int64", **attributes}, name="people")
+    return ibis.table({"person_id": "string", "birth_year": "int64", "joined_us": "int64", "area": "string", **attributes}, name="people")
 
 
-def projection(layout: Layout, vocabulary: Vocabulary, latest_us: int) -> Any:
-    """Return one record per (row, visible interaction of its person): row and cell (int32), age (int64 microseconds), value (float64).
+def projection(layout: Layout, vocabulary: Vocabulary, latest_us: int, offsets: Sequence[Offset], *, identified: bool = False) -> Any:
+    """Return one record per (row, visible interaction of its person, topic of the interaction).
 
-    Visible as of a row: occurred before `as_of`, received at `as_of` or before. `latest_us` is the latest `as_of` of the rows.
+    Columns: row, cell, days (whole UTC days since), slot (7 weekdays x 4 parts of the day) and source int32; age int64 microseconds;
+    value float64, null where there is none. `identified` adds what tells which interaction it is. Visible as of a row: occurred before
+    `as_of`, received at `as_of` or before. `latest_us` is the latest `as_of` of the rows.
     """
     source = interactions()
     source = source.filter(source.occurred_us < latest_us, source.received_us <= latest_us)
     rows = ibis.table(_ROWS, name="rows")
-    keyed = source.select(source.person_id, source.occurred_us, source.received_us, source.value, key=_key(source, layout, vocabulary))
-    joined = keyed.join(rows, keyed.person_id == rows.person_id)
+    joined = source.join(rows, source.person_id == rows.person_id)
     joined = joined.filter(joined.occurred_us < joined.as_of_us, joined.received_us <= joined.as_of_us)
+    for name in _needed(vocabulary):
+        codes = ibis.table(CODES[name], name=name)
+        joined = joined.left_join(codes, joined[codes.columns[0]] == codes[codes.columns[0]])
     age = joined.as_of_us - joined.occurred_us
     bucket = ibis.cases(*((age <= bound, number) for number, bound in enumerate(layout.bounds)), else_=len(layout.bounds)) if layout.bounds else ibis.literal(0)
+    about = {
+        name: joined[name]
+        for name in ("interaction_id", "occurred_us", "received_us", "kind", "channel", "topic", "direction", "source_id", "batch_id", "is_machine")
+    }
     return joined.select(
         joined.row,
-        cell=(joined.key * (len(layout.bounds) + 1) + bucket).cast("int32"),
+        cell=(_key(joined, layout) * (len(layout.bounds) + 1) + bucket).cast("int32"),
+        days=(_day(joined.as_of_us) - _day(joined.occurred_us)).cast("int32"),
         age=age,
-        value=joined.value.coalesce(ibis.literal(0.0, type="float64")),
+        value=joined.value,
+        slot=_slot(joined.occurred_us, offsets),
+        source=(joined.source_code.coalesce(len(vocabulary.source_types)) if vocabulary.source_types else ibis.literal(0)).cast("int32"),
+        **(about if identified else {}),
     )
 
 
-def entries(vocabulary: Vocabulary, latest_us: int) -> Any:
-    """Return, per person, the earliest `as_of` (microseconds) at which the person belongs to the base.
+def visible_people(vocabulary: Vocabulary, as_of_us: int) -> Any:
+    """Return the ids of the base as of a time, sorted by their UTF-8 bytes.
 
-    That is after `joined_at` (always, where it is empty), or when the first interaction became visible, whichever came first. People
-    who enter after `latest_us` may be left out.
+    The base: people without `joined_at` or with one before `as_of`, and persons with a visible interaction.
     """
     source, known = interactions(), people(vocabulary)
-    joined = known.select(known.person_id, entry=(known.joined_us + 1).coalesce(ibis.literal(FOREVER, type="int64")))
-    seen = source.select(source.person_id, entry=ibis.greatest(source.occurred_us + 1, source.received_us))
-    both = ibis.union(seen.filter(seen.entry <= latest_us), joined)
-    return both.group_by("person_id").agg(entry=both.entry.min())
+    seen = source.filter(source.occurred_us < as_of_us, source.received_us <= as_of_us).select("person_id")
+    joined = known.filter(known.joined_us.isnull() | (known.joined_us < as_of_us)).select("person_id")
+    return ibis.union(seen, joined, distinct=True).order_by("person_id")
 
 
-def population(as_of_us: int, *, wanted: bool) -> Any:
-    """Return the ids of the base as of a time, sorted by their UTF-8 bytes; with `wanted`, only those of the relation `wanted`."""
-    base = ibis.table({"person_id": "string", "entry": "int64"}, name="entries")
-    base = base.filter(base.entry <= as_of_us)
+def upcoming(vocabulary: Vocabulary, as_of_us: int, *, wanted: bool) -> Any:
+    """Return, per person, the earliest `as_of` after this one (`at_us`) that sees something more: an interaction, or that the person joined.
+
+    With `wanted`, only of the persons of that relation.
+    """
+    source, known = interactions(), people(vocabulary)
+    parts = [  # apart, so that each is answered from the files' own statistics where nothing lies ahead
+        later.select(later.person_id, at_us=ibis.greatest(later.occurred_us + 1, later.received_us))
+        for later in (source.filter(source.occurred_us >= as_of_us), source.filter(source.received_us > as_of_us))
+    ]
+    joining = known.filter(known.joined_us >= as_of_us).select("person_id", at_us=known.joined_us + 1)
+    both = ibis.union(*parts, joining)
     if wanted:
-        base = base.semi_join(ibis.table({"person_id": "string"}, name="wanted"), "person_id")
-    return base.select("person_id").order_by("person_id")
-
-
-def sends(vocabulary: Vocabulary, latest_us: int) -> Any:
-    """Return what was sent about a listed topic: topic (int32 code), occurred_us, and visible_us, the first `as_of` that sees it."""
-    source = interactions()
-    visible = ibis.greatest(source.occurred_us + 1, source.received_us)
-    source = source.filter(source.direction == "out", ~source.is_machine, source.topic.isin(vocabulary.topic_ids), visible <= latest_us)
-    return source.select(
-        topic=_code(source.topic, vocabulary.topic_ids),
-        occurred_us=source.occurred_us,
-        visible_us=ibis.greatest(source.occurred_us + 1, source.received_us),
-    )
+        both = both.semi_join(ibis.table({"person_id": "string"}, name="wanted"), "person_id")
+    return both.group_by("person_id").agg(at_us=both.at_us.min())
 
 
 def attributes(vocabulary: Vocabulary) -> Any:
@@ -115,17 +134,59 @@ def attributes(vocabulary: Vocabulary) -> Any:
         column = joined[f"attribute_{item.id}"]
         codes = ibis.ifelse(column.isnull(), ibis.null("int32"), _code(column, item.categories)) if item.categories else column
         columns[f"attribute_{item.id}"] = codes.cast("float64")
-    return joined.select(joined.row, joined.as_of_us, birth_year=joined.birth_year.cast("float64"), joined_us=joined.joined_us, **columns)
+    return joined.select(joined.row, joined.as_of_us, joined.area, birth_year=joined.birth_year.cast("float64"), joined_us=joined.joined_us, **columns)
 
 
-def _key(source: Any, layout: Layout, vocabulary: Vocabulary) -> Any:
+def span() -> Any:
+    """Return the earliest and the latest time of the interactions: first_us, last_us (null without any)."""
+    source = interactions()
+    return source.aggregate(first_us=source.occurred_us.min(), last_us=source.occurred_us.max())
+
+
+def source_types() -> Any:
+    """Return what the table `sources` says of each source: source_id and type."""
+    return ibis.table({"source_id": "string", "type": "string"}, name="sources")
+
+
+def topic_texts() -> Any:
+    """Return the distinct texts of several topics, such as `housing;climate`."""
+    source = interactions()
+    return source.filter(source.topic.contains(";")).select("topic").distinct()
+
+
+def _needed(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Return which code relations a projection joins."""
+    return ("kind_codes", "channel_codes", *(["topic_codes"] if vocabulary.topics else []), *(["source_codes"] if vocabulary.source_types else []))
+
+
+def _key(joined: Any, layout: Layout) -> Any:
     """Return the key's number, in the order of `features.layout`."""
-    channels, topics = layout.shape[1:]
-    code = _code(source.kind, tuple(kind.id for kind in vocabulary.kinds)).cast("int64")
-    code = code * channels + _code(source.channel, tuple(channel.id for channel in vocabulary.channels))
-    code = code * topics + _code(source.topic, vocabulary.topic_ids)
-    code = code * 2 + ibis.ifelse(source.direction == "out", 1, 0)
-    return code * 2 + ibis.ifelse(source.is_machine, 1, 0)
+    kinds, channels, topics = (size - 1 for size in layout.shape)
+    code = joined.kind_code.coalesce(kinds)
+    code = code * (channels + 1) + joined.channel_code.coalesce(channels)
+    code = code * (topics + 1) + (joined.topic_code.coalesce(topics) if topics else 0)
+    code = code * 2 + (joined.again.coalesce(0) if topics else 0)
+    code = code * 2 + ibis.ifelse(joined.direction == "out", 1, 0)
+    return code * 2 + ibis.ifelse(joined.is_machine, 1, 0)
+
+
+def _day(time_us: Any) -> Any:
+    """Return the UTC day's number, 1970-01-01 being 0."""
+    return (time_us // DAY).cast("int64")
+
+
+def _slot(occurred_us: Any, offsets: Sequence[Offset]) -> Any:
+    """Return weekday * 4 + part of the day on the local clock, Monday night being 0."""
+    local = occurred_us
+    if len(offsets) == 1:
+        local = occurred_us + offsets[0].offset_us
+    elif offsets:
+        later = sorted(offsets[1:], key=lambda offset: -offset.since_us)  # the newest first: most interactions are recent
+        local = occurred_us + ibis.cases(*((occurred_us >= offset.since_us, offset.offset_us) for offset in later), else_=offsets[0].offset_us)
+    day = _day(local)
+    weekday = (day + 3 + _BEFORE_WEEKS) % 7
+    part = ((local - day * DAY) // (6 * _HOUR)).cast("int64")
+    return (weekday * 4 + part).cast("int32")
 
 
 def _code(column: Any, ids: tuple[str, ...]) -> Any:

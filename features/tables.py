@@ -16,6 +16,9 @@ COLLECTED_HOW = ("from_person", "observed", "third_party", "public")
 STATUSES = ("member", "former_member", "regular_contact", "contact")
 CONSENT_EVENTS = ("given", "refused", "withdrawn", "objected", "expired")
 
+LARGEST = 2.0**32
+"""Of an amount: sums of such are exact, and float32 holds them. Who has more uses a larger unit."""
+
 _ARROW: dict[Type, pa.DataType] = {
     "text": pa.string(),
     "time": pa.timestamp("us", tz="UTC"),
@@ -36,6 +39,8 @@ class Column:
     unit: str | None = None
     allowed: tuple[str, ...] | None = None
     reference: Reference | None = None
+    several: bool = False
+    """Whether a value may name several of the `reference`, separated by `;`."""
     minimum: float | None = None
     maximum: float | None = None
     default: str | None = None
@@ -75,9 +80,9 @@ INTERACTIONS = Table(
         Column("received_at", "time", "when this organisation came to know of it", unit="UTC", default="occurred_at"),
         Column("kind", "text", "what it was", reference="kinds"),
         Column("channel", "text", "how it travelled", reference="channels"),
-        Column("topic", "text", "what it was about", nullable=True, reference="topics"),
+        Column("topic", "text", "what it was about; several topics separated by `;`, the main one first", nullable=True, reference="topics", several=True),
         Column("direction", "text", "`in` from the person, `out` to them", allowed=("in", "out"), default="kind's direction"),
-        Column("value", "float", "an amount; the kind tells its unit", nullable=True, unit="by kind"),
+        Column("value", "float", "an amount; the kind tells its unit", nullable=True, unit="by kind", minimum=-LARGEST, maximum=LARGEST),
         Column("source_id", "text", "the source it came from (`sources.source_id`)"),
         Column("collected_how", "text", "how it was collected", allowed=COLLECTED_HOW),
         Column("is_machine", "flag", "a machine's doing (a mail client's open), not the person's", default="false"),
@@ -179,6 +184,8 @@ def columns(table: Table, vocabulary: Vocabulary) -> tuple[Column, ...]:
             nullable=True,
             unit=attribute.unit,
             allowed=attribute.categories or None,
+            minimum=-LARGEST if attribute.type == "numeric" else None,
+            maximum=LARGEST if attribute.type == "numeric" else None,
         )
         for attribute in vocabulary.attributes
     )
@@ -237,7 +244,7 @@ def _allowed(column: Column) -> str:
     if column.allowed:
         return ", ".join(f"`{value}`" for value in column.allowed)
     if column.reference:
-        return f"*{column.reference}*"
+        return f"*{column.reference}*" + (", one or more" if column.several else "")
     if column.minimum is not None and column.maximum is not None:
         return f"{column.minimum:g} to {column.maximum:g}"
     if column.name == "person_id":

@@ -105,13 +105,52 @@ def plain(array: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def one_of(parsed: Parsed, known: tuple[str, ...], what: str) -> None:
     """Refuse texts that are not among `known`; the reason lists them and suggests the nearest."""
-    outside = mask_of(pc.and_(pc.is_valid(parsed.values), pc.invert(pc.is_in(parsed.values, value_set=pa.array(known, pa.string())))))
+    rows = np.flatnonzero(_outside(parsed, known))
+    if not rows.size:
+        return
+    encoded = parsed.values.take(pa.array(rows)).dictionary_encode()
+    reasons = [_not_among(value, known, what) for value in encoded.dictionary.to_pylist()]
+    parsed.refuse_each(rows, [reasons[code] for code in encoded.indices.to_pylist()])
+
+
+def several_of(parsed: Parsed, known: tuple[str, ...], what: str) -> None:
+    """Bring lists such as `a; b;a` to `a;b`, order kept, and refuse those that have an empty place or an id that is not among `known`."""
+    outside = _outside(parsed, known)
     if not outside.any():
         return
     rows = np.flatnonzero(outside)
     encoded = parsed.values.take(pa.array(rows)).dictionary_encode()
-    reasons = [f"is not {what} (allowed: {listed(known)}).{did_you_mean(value, known)}" for value in encoded.dictionary.to_pylist()]
-    parsed.refuse_each(rows, [reasons[code] for code in encoded.indices.to_pylist()])
+    texts = encoded.dictionary.to_pylist()
+    reasons = [_unlisted(text, known, what) for text in texts]
+    written = pa.array([";".join(dict.fromkeys(_ids(text))) for text in texts], pa.string())
+    parsed.values = pc.replace_with_mask(parsed.values, pa.array(outside), written.take(encoded.indices))
+    codes = encoded.indices.to_numpy()
+    refused = np.array([bool(reason) for reason in reasons])[codes]
+    parsed.refuse_each(rows[refused], [reasons[code] for code in codes[refused]])
+
+
+def _outside(parsed: Parsed, known: tuple[str, ...]) -> Mask:
+    return mask_of(pc.and_(pc.is_valid(parsed.values), pc.invert(pc.is_in(parsed.values, value_set=pa.array(known, pa.string())))))
+
+
+def _not_among(value: str, known: tuple[str, ...], what: str) -> str:
+    return f"is not {what} (allowed: {listed(known)}).{did_you_mean(value, known)}"
+
+
+def _ids(text: str) -> list[str]:
+    return [identifier.strip() for identifier in text.split(";")]
+
+
+def _unlisted(text: str, known: tuple[str, ...], what: str) -> str:
+    """Return why a list of ids is refused; empty where it is not."""
+    identifiers = _ids(text)
+    if len(identifiers) > 1 and "" in identifiers:
+        return "has an empty place before, between or after its `;`: write ids only, separated by `;`, or one id alone"
+    unknown = [identifier for identifier in identifiers if identifier not in known]
+    if not unknown:
+        return ""
+    holds = "" if len(identifiers) == 1 else "names several, of which at least one "
+    return holds + _not_among(unknown[0], known, what)
 
 
 def mask_of(condition: pa.Array) -> Mask:

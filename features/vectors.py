@@ -1,14 +1,13 @@
-"""The per-person vectors: what they are, how they are built, published and opened again."""
+"""The per-person vectors: what they are, and how they are built; `features.publication` puts them on the disk."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,25 +15,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features import published
-from features.catalogue import definitions_hash, parse_name
+from features.catalogue import family_of
+from features.context import Context
+from features.definition import FeatureError, parse_name
 from features.published import VectorsError
 from features.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from features.relations import StoredTables
 
 Progress = Callable[[str, float], None]
 """Told the stage in words and the fraction done, 0 to 1."""
 
 
-class StoredTables(Protocol):
-    """What a build reads of `features.history.History`."""
+NEVER = 2**62
+"""A time, in microseconds since 1970, that never comes."""
 
-    def files(self, table: str, version: int | None = None) -> list[str]:
-        """Return the Parquet files of a table at a version."""
-        ...
 
-    def versions(self) -> dict[str, int]:
-        """Return every table's version."""
-        ...
+class Upkeep(NamedTuple):
+    """When vectors change though nothing more is stored.
+
+    `due` (n,) int64 microseconds: the first `as_of` at which an interaction leaves one of the row's windows, or at which one that is stored
+    already becomes visible; 2^62 where there is none. `newcomers` (person_id, at_us): who enters the base later, and when.
+    """
+
+    due: NDArray[np.int64]
+    newcomers: pa.Table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,6 +61,12 @@ class Vectors:
         (n,) datetime64[us], UTC: each row's own time.
     table_versions
         Versions of the tables that were read.
+    table_files
+        Names of the files that were read, by table: a refresh sees from them what is new and what was deleted.
+    context
+        The base as a whole, as these vectors see it; None where rows of several times see several.
+    upkeep
+        What a later refresh needs to know; only vectors of a whole base have it.
     """
 
     person_ids: pa.LargeStringArray
@@ -65,6 +77,9 @@ class Vectors:
     definitions_hash: str
     table_versions: Mapping[str, int]
     vocabulary_fingerprint: str
+    context: Context | None = None
+    upkeep: Upkeep | None = None
+    table_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that rows and columns agree in number."""
@@ -81,6 +96,14 @@ class Vectors:
         wanted = pa.array([person.encode("utf-8", "surrogatepass") for person in ids], type=pa.large_binary())  # text from JSON may hold half a pair
         found = _search(ordered.view(pa.large_binary()), wanted)
         return found if order is None else np.where(found >= 0, order[found], -1)
+
+    def only(self, rows: NDArray[np.bool_]) -> Vectors:
+        """Return the rows for which `rows` (n,) is true, copied; what a refresh needs keeps the others' times as those of newcomers."""
+        upkeep = None
+        if self.upkeep is not None:
+            later = pa.table({"person_id": self.person_ids, "at_us": self.upkeep.due}).filter(pa.array(~rows & (self.upkeep.due < NEVER)))
+            upkeep = Upkeep(self.upkeep.due[rows], pa.concat_tables([later, self.upkeep.newcomers.cast(later.schema)]))
+        return replace(self, person_ids=self.person_ids.filter(pa.array(rows)), matrix=self.matrix[rows], as_ofs=self.as_ofs[rows], upkeep=upkeep)
 
     def frame(self) -> pd.DataFrame:
         """Return a data frame over the same memory: float32, index = person ids, columns = names."""
@@ -104,10 +127,10 @@ class Vectors:
         return f"Vectors({len(self):,} rows, {len(self.names)} features, as of {self.as_of:%Y-%m-%d %H:%M} UTC)"
 
     def _repr_html_(self) -> str:
-        """Return a small table for notebooks: per statistic, its columns and how much of it is missing."""
+        """Return a small table for notebooks: per family, its columns and how much of it is missing."""
         families: dict[str, list[int]] = {}
         for column, name in enumerate(self.names):
-            families.setdefault(name.partition("|")[0], []).append(column)
+            families.setdefault(_family(name), []).append(column)
         step = max(len(self) // 10_000, 1)
         missing = np.isnan(self.matrix[::step]).mean(axis=0) if len(self) else np.zeros(len(self.names))
         lines = "".join(
@@ -127,17 +150,20 @@ def build(
     *,
     versions: Mapping[str, int] | None = None,
     people: Sequence[str] | None = None,
+    context: Context | None = None,
     progress: Progress | None = None,
 ) -> Vectors:
     """Return the vectors of the whole base as of a time, sorted by person id.
 
     The base: people without `joined_at` or with one before `as_of`, and persons with a visible interaction (one that occurred before
     `as_of` and was received at `as_of` or before). `people` keeps only these of the base and changes nothing else. `versions` names
-    the tables' versions to read; without it, the present ones. Raises VectorsError for an `as_of` without a time zone.
+    the tables' versions to read; without it, the present ones. `context` is what is known of the base as a whole; without it, that of
+    `as_of`. Raises VectorsError for an `as_of` without a time zone.
     """
     from features import builder  # noqa: PLC0415 - the server opens vectors and never builds them; ibis and numba take seconds to import
 
-    return builder.build_base(history, vocabulary, as_of, versions=versions, people=people, progress=progress or _silent)
+    made = builder.build_base(history, vocabulary, as_of, versions=versions, people=people, given=context, progress=progress or _silent)
+    return made if people is None else replace(made, upkeep=None)
 
 
 def build_rows(
@@ -146,79 +172,24 @@ def build_rows(
     rows: pd.DataFrame,
     *,
     versions: Mapping[str, int] | None = None,
+    context: Context | None = None,
     progress: Progress | None = None,
 ) -> Vectors:
     """Return the vectors of `rows` (columns person_id and as_of, the latter with a time zone), in their order; people may repeat.
 
-    A person whom the tables do not know gets a row of no interactions and unknown attributes. Raises VectorsError.
+    A person whom the tables do not know gets a row of no interactions and unknown attributes. Without `context`, each row sees the base
+    as of its own time, or, where there are more than 64 times, as of the start of its UTC day, month or year. Raises VectorsError.
     """
     from features import builder  # noqa: PLC0415 - as above
 
-    return builder.build_asked(history, vocabulary, rows, versions=versions, progress=progress or _silent)
+    return builder.build_asked(history, vocabulary, rows, versions=versions, given=context, progress=progress or _silent)
 
 
-def publish(vectors: Vectors, folder: str | Path, *, kept: int = published.KEPT) -> Path:
-    """Publish vectors of one time into `folder`, whole or not at all, and return the version's folder.
-
-    Readers that have an older version open keep it; the `kept` versions before this one stay on the disk. Raises VectorsError for
-    vectors of several times or with a person twice.
-    """
-    if len(vectors) and (vectors.as_ofs != vectors.as_ofs[0]).any():
-        raise VectorsError("vectors of several times cannot be published: build them as of one time")
-    ordered, order = vectors.ordered
-
-    def write(folder: Path) -> dict[str, Any]:
-        np.save(folder / "matrix.npy", vectors.matrix if order is None else vectors.matrix[order], allow_pickle=False)
-        with pa.OSFile(str(folder / "person_ids.arrow"), "wb") as sink, pa.ipc.new_file(sink, _IDS) as writer:
-            writer.write_batch(pa.record_batch([ordered], schema=_IDS))
-        return {
-            "rows": len(vectors),
-            "names": list(vectors.names),
-            "as_of": vectors.as_of.isoformat(),
-            "definitions_hash": vectors.definitions_hash,
-            "table_versions": dict(vectors.table_versions),
-            "vocabulary_fingerprint": vectors.vocabulary_fingerprint,
-        }
-
-    return published.put(Path(folder), write, kept=kept)
-
-
-def open_current(folder: str | Path) -> Vectors:
-    """Return the current vectors of `folder`, memory-mapped, after comparing the files with the manifest. Raises VectorsError."""
-    version, said = published.current(Path(folder))
-    return _open(version, said)
-
-
-def _open(version: Path, said: dict[str, Any]) -> Vectors:
+def _family(name: str) -> str:
     try:
-        found = _read(version, said)
-    except (OSError, KeyError, ValueError, TypeError, pa.ArrowInvalid) as error:
-        raise VectorsError(f"{version} cannot be opened ({type(error).__name__}: {error}); publish the vectors again with `audience vectors`") from None
-    shape = (int(said["rows"]), len(said["names"]))
-    if (len(found), len(found.names)) != shape:
-        raise VectorsError(f"{version}: the manifest states {shape}, the matrix has {found.matrix.shape}; publish the vectors again with `audience vectors`")
-    if definitions_hash(map(parse_name, found.names)) != found.definitions_hash:
-        raise VectorsError(f"{version}: names and their hash disagree, so another release made it; publish the vectors again with `audience vectors`")
-    return found
-
-
-def _read(version: Path, said: dict[str, Any]) -> Vectors:
-    with pa.memory_map(str(version / "person_ids.arrow")) as source:
-        ids = pa.concat_arrays(pa.ipc.open_file(source).read_all().column("person_id").chunks or [pa.array([], pa.large_string())])
-    as_of = datetime.fromisoformat(said["as_of"]).astimezone(UTC)
-    return Vectors(
-        person_ids=ids,
-        matrix=np.load(version / "matrix.npy", mmap_mode="r" if len(ids) else None, allow_pickle=False),
-        names=tuple(said["names"]),
-        as_of=as_of,
-        as_ofs=np.broadcast_to(np.datetime64(as_of.replace(tzinfo=None), "us"), len(ids)),
-        definitions_hash=said["definitions_hash"],
-        table_versions=dict(said["table_versions"]),
-        vocabulary_fingerprint=said["vocabulary_fingerprint"],
-    )
-
-
-_IDS = pa.schema([pa.field("person_id", pa.large_string(), nullable=False)])
+        return family_of(parse_name(name))
+    except FeatureError:
+        return "other"
 
 
 def _silent(stage: str, fraction: float) -> None:
@@ -241,4 +212,4 @@ def _search(ordered: pa.LargeBinaryArray, wanted: pa.LargeBinaryArray) -> NDArra
     return np.where(same, last, -1)
 
 
-__all__ = ["StoredTables", "Vectors", "VectorsError", "build", "build_rows", "open_current", "publish"]
+__all__ = ["Upkeep", "Vectors", "VectorsError", "build", "build_rows"]

@@ -10,9 +10,10 @@ import difflib
 import hashlib
 import json
 import re
+import zoneinfo
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,6 +21,9 @@ LANGUAGES = ("en", "fr", "nl")
 Language = Literal["en", "fr", "nl"]
 Sensitivity = Literal["ordinary", "special"]
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+_GROUPS = ("kinds", "channels", "topics", "attributes", "source_types", "experiments")
 
 
 class VocabularyError(ValueError):
@@ -53,20 +57,27 @@ class Labels(Frozen):
 
 
 class Kind(Frozen):
-    """A kind of interaction, such as `letter_open`; `en`, `fr`, `nl` hold its noun, one and many ("letter opened", "letters opened")."""
+    """A kind of interaction, such as `letter_open`; `en`, `fr`, `nl` hold its noun, one and many ("letter opened", "letters opened").
+
+    `engagement`: it counts as an answer. `answers`: the kinds of messages it is an answer to. `declares`: the person states an interest
+    in the topic, `value` telling how strong (1 where it is empty).
+    """
 
     id: str
     direction: Literal["in", "out"]
     engagement: bool = False
+    answers: tuple[str, ...] = ()
+    declares: bool = False
     unit: str | None = None
     en: Noun
     fr: Noun | None = None
     nl: Noun | None = None
 
     @model_validator(mode="after")
-    def _engagement_comes_from_the_person(self) -> Kind:
-        if self.engagement and self.direction == "out":
-            raise ValueError("engagement = true needs direction = 'in': what is sent to a person is not an answer")
+    def _what_is_sent_says_nothing_of_the_person(self) -> Kind:
+        for key in ("engagement", "answers", "declares"):
+            if getattr(self, key) and self.direction == "out":
+                raise ValueError(f"{key} needs direction = 'in': what is sent to a person is not an answer")
         return self
 
     def noun(self, count: float, language: Language = "en") -> str:
@@ -90,6 +101,12 @@ class Topic(Labels):
     sensitivity: Sensitivity = "ordinary"
     classed_by: str | None = None
     why: str | None = None
+
+
+class SourceType(Labels):
+    """A `type` of the table `sources` that vectors tell apart: `petition`, `event`, `membership`."""
+
+    id: str
 
 
 class Attribute(Labels):
@@ -125,27 +142,52 @@ class Vocabulary(Frozen):
     channels: tuple[Channel, ...]
     topics: tuple[Topic, ...] = ()
     attributes: tuple[Attribute, ...] = ()
+    source_types: tuple[SourceType, ...] = ()
     experiments: tuple[Experiment, ...] = ()
     windows_days: tuple[int, ...] = (7, 30, 90, 365)
-    half_lives_days: tuple[int, ...] = (30,)
+    half_lives_days: tuple[int, ...] = (7, 30, 180)
+    timezone: str = "UTC"
+    leave_out: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> Vocabulary:
-        for group in ("kinds", "channels", "topics", "attributes", "experiments"):
+    def _ids_are_well_formed(self) -> Vocabulary:
+        for group in _GROUPS:
             for item in getattr(self, group):
                 if not _IDENTIFIER.fullmatch(item.id):
                     raise ValueError(f"[{group}.{item.id}]: an id is made of a-z, 0-9 and _, starts with a letter and has at most 63 characters")
         if not self.kinds or not self.channels:
             raise ValueError("at least one [kinds.…] and one [channels.…] are needed")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_referred_to_is_there(self) -> Vocabulary:
         known = {topic.id for topic in self.topics}
         for topic in self.topics:
             if topic.parent is not None and (topic.parent not in known or topic.parent == topic.id):
                 raise ValueError(f"[topics.{topic.id}] parent = {topic.parent!r} is not another topic{_did_you_mean(topic.parent, known)}")
+        sent = {kind.id for kind in self.kinds if kind.direction == "out"}
+        for kind in self.kinds:
+            for answered in kind.answers:
+                if answered not in sent:
+                    raise ValueError(f"[kinds.{kind.id}] answers {answered!r}, which is not a kind with direction = 'out'{_did_you_mean(answered, sent)}")
+        return self
+
+    @model_validator(mode="after")
+    def _times_are_well_formed(self) -> Vocabulary:
+        if self.timezone != "UTC" and self.timezone not in zoneinfo.available_timezones():
+            raise ValueError(f"[features] timezone = {self.timezone!r} is not a zone such as 'Europe/Brussels' or 'UTC'")
         for key in ("windows_days", "half_lives_days"):
             days = getattr(self, key)
             if list(days) != sorted(set(days)) or any(day < 1 for day in days):
                 raise ValueError(f"[features] {key} = {list(days)}: whole days of at least 1, rising, each once")
         return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with these changes, which knows nothing of what the original has worked out of itself."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in set(copied.__dict__) - set(type(self).model_fields):
+            del copied.__dict__[name]
+        return copied
 
     def kind(self, identifier: str) -> Kind:
         """Return the kind of that id; raises KeyError."""
@@ -177,6 +219,14 @@ class Vocabulary(Frozen):
         """The topics' ids, in the order of the file."""
         return tuple(topic.id for topic in self.topics)
 
+    def answers_to(self, sent: str) -> tuple[str, ...]:
+        """Return the kinds that answer the kind of message `sent`."""
+        return tuple(kind.id for kind in self.kinds if sent in kind.answers)
+
+    def source_type(self, identifier: str) -> SourceType:
+        """Return the source type of that id; raises KeyError."""
+        return self._source_types[identifier]
+
     @property
     def engagement_kinds(self) -> tuple[str, ...]:
         """The kinds that count as a person's answer."""
@@ -201,6 +251,10 @@ class Vocabulary(Frozen):
         return {channel.id: channel for channel in self.channels}
 
     @cached_property
+    def _source_types(self) -> dict[str, SourceType]:
+        return {item.id: item for item in self.source_types}
+
+    @cached_property
     def _attributes(self) -> dict[str, Attribute]:
         return {attribute.id: attribute for attribute in self.attributes}
 
@@ -210,13 +264,10 @@ def _did_you_mean(given: str, known: set[str]) -> str:
     return f". Did you mean {close[0]!r}?" if close else ""
 
 
-_GROUPS = ("kinds", "channels", "topics", "attributes", "experiments")
-
-
 def parse_vocabulary(document: Mapping[str, Any]) -> Vocabulary:
     """Return the vocabulary of a parsed `audience.toml`, whose `[kinds.x]` tables become `Kind(id="x", …)`.
 
-    `document` holds the groups `kinds`, `channels`, `topics`, `attributes`, `experiments` and `features`; other keys are the
+    `document` holds the groups `kinds`, `channels`, `topics`, `attributes`, `source_types`, `experiments` and `features`; other keys are the
     workspace's own and are left alone. Raises VocabularyError, one line per fault.
     """
     fields: dict[str, Any] = dict(document.get("features", {}))
@@ -239,7 +290,14 @@ def _fault(fault: Any, fields: Mapping[str, Any]) -> str:
     given = "" if fault["type"] in {"missing", "value_error"} else f" (given: {fault['input']!r})"
     hint = ""
     if fault["type"] == "extra_forbidden" and path and path[0] in _GROUPS:
-        models: dict[str, type[Frozen]] = {"kinds": Kind, "channels": Channel, "topics": Topic, "attributes": Attribute, "experiments": Experiment}
+        models: dict[str, type[Frozen]] = {
+            "kinds": Kind,
+            "channels": Channel,
+            "topics": Topic,
+            "attributes": Attribute,
+            "source_types": SourceType,
+            "experiments": Experiment,
+        }
         allowed = set(models[path[0]].model_fields) - {"id"}
         hint = f"; allowed: {', '.join(sorted(allowed))}{_did_you_mean(str(path[-1]), allowed)}"
     return f"audience.toml: {where}{fault['msg'].removeprefix('Value error, ')}{given}{hint}"

@@ -114,7 +114,7 @@ def create(folder: str | Path) -> Path:
 
 
 _STARTER = Path(__file__).with_name("starter.toml")
-_TABLES = {"workspace", "features", "kinds", "channels", "topics", "attributes", "experiments", "training"}
+_TABLES = {"workspace", "features", "kinds", "channels", "topics", "attributes", "source_types", "experiments", "training"}
 
 
 def _settings(document: dict[str, Any]) -> Settings:

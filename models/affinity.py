@@ -15,11 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from models.calibration import TopicPlatt
 from models.columns import check_columns, frame_matrix
+from models.embedding import TopicEmbedding
 from models.explanation import TOPIC, Contributions
 from models.folds import row_order
 from models.intervals import GroupInterval
 from models.labels import Labels, held_out, sampled
-from models.pooled import Layout, TopicRows, history_templates
+from models.pooled import Layout, TopicRows, embedded_columns, history_templates
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -56,6 +57,7 @@ class TopicAffinity(BaseEstimator):
     num_trees, learning_rate, max_depth, num_leaves, min_child_samples, l2 : the trees; `min_child_samples` counts pooled rows.
     column_share, row_share : shares of columns per tree and of rows per iteration.
     n_history : how many columns of each topic stand for the whole history in every pooled row (0 to 3).
+    n_embedding : dimensions of the embedding of the topic history in every pooled row, fitted on the earliest block only (0 for none).
     calibration_share : share of people held out for calibration where there is one block.
     refit : whether trees are grown again on all rows once calibration is known.
     max_rows : most pooled rows the trees are grown on; beyond it whole people are drawn at random. None for all.
@@ -81,6 +83,7 @@ class TopicAffinity(BaseEstimator):
         column_share: float = 0.8,
         row_share: float = 0.5,
         n_history: int = 2,
+        n_embedding: int = 4,
         calibration_share: float = 0.25,
         refit: bool = False,
         max_rows: int | None = 1_000_000,
@@ -98,6 +101,7 @@ class TopicAffinity(BaseEstimator):
         self.column_share = column_share
         self.row_share = row_share
         self.n_history = n_history
+        self.n_embedding = n_embedding
         self.calibration_share = calibration_share
         self.refit = refit
         self.max_rows = max_rows
@@ -130,7 +134,9 @@ class TopicAffinity(BaseEstimator):
         matrix, labels = matrix[order], labels.take(order)
         self.columns_, self.topics_, self.prior_ = columns, labels.topics, labels.prior()
         self.n_features_in_, self.feature_names_in_ = len(columns), np.array(columns, dtype=object)
-        self.layout_ = Layout.of(columns, labels.topics, history_templates(columns, labels.topics, self.n_history))
+        earliest = matrix[labels.block == labels.block.min(initial=0)]
+        embedding = TopicEmbedding.fit(earliest, embedded_columns(columns, labels.topics), self.n_embedding)
+        self.layout_ = Layout.of(columns, labels.topics, history_templates(columns, labels.topics, self.n_history), embedding)
         kept = held_out(labels, self.calibration_share, self.random_state)
         self.booster_ = self._grow(matrix, labels, np.flatnonzero(~kept), "growing trees", progress)
         judged, judges = matrix[kept], labels.take(np.flatnonzero(kept))
@@ -162,7 +168,7 @@ class TopicAffinity(BaseEstimator):
         """Return exact contributions to `predict_margin(X)` of one topic, in logits: base (n,) + values (n, F + 1).
 
         The columns are those of X and, last, `topic`: what the topic itself contributes. What one column contributes as the topic's own
-        and as part of the whole history is summed. TreeSHAP (Lundberg et al. 2020) as LightGBM computes it, times the topic's slope.
+        as part of the whole history and through the embedding is summed. TreeSHAP (Lundberg et al. 2020) as LightGBM computes it, times the topic's slope.
         Raises ValueError for an unknown topic.
         """
         check_is_fitted(self, "booster_")
@@ -175,7 +181,7 @@ class TopicAffinity(BaseEstimator):
             pooled = self.layout_.rows(matrix[rows], np.full(len(matrix[rows]), number))
             parts = np.asarray(self.booster_.predict(pooled, pred_contrib=True, num_threads=self.n_jobs)).reshape(len(pooled), width + 1)
             base[rows] = self.calibration_.margin(parts[:, -1], number)
-            values[rows] = slope * self.layout_.fold(parts[:, :-1], number)
+            values[rows] = slope * self.layout_.fold(parts[:, :-1], number, matrix[rows])
         return Contributions(base, values, (*self.columns_, TOPIC))
 
     def topic_number(self, topic: str) -> int:
@@ -217,6 +223,7 @@ class TopicAffinity(BaseEstimator):
             "max_depth": (1, 16),
             "num_leaves": (2, 4096),
             "n_history": (0, 3),
+            "n_embedding": (0, 64),
             "min_child_samples": (1, 10**9),
             "n_jobs": (1, 1024),
         }

@@ -1,7 +1,7 @@
 """How a person's vector becomes one row per topic, and how what a pooled column contributes goes back to the vector's features.
 
 A pooled row holds the topic as a category, the topic's own columns (`…|topic=housing|…` read through the template
-`…|topic=own-topic|…`), the columns without a topic, and a few columns of every topic: the whole history in short.
+`…|topic=own-topic|…`), the columns without a topic, a few columns of every topic, and an embedding: the whole history in short.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.columns import ColumnsError
+from models.embedding import TopicEmbedding
 from models.explanation import TOPIC
 
 ABSENT = -1
@@ -46,7 +47,7 @@ class Layout:
     """Which column of the vector stands where in a pooled row.
 
     `own` (n_topics, n_templates) holds column indices or ABSENT, `general` and `history` hold column indices. The order of a
-    pooled row is topic, own, general, history; `names` are the pooled columns' names for LightGBM.
+    pooled row is topic, own, general, history, embedding; `names` are the pooled columns' names for LightGBM.
     """
 
     columns: tuple[str, ...]
@@ -54,10 +55,11 @@ class Layout:
     own: NDArray[np.int64]
     general: NDArray[np.int64]
     history: NDArray[np.int64]
+    embedding: TopicEmbedding
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, columns: Sequence[str], topics: Sequence[str], history: Sequence[str]) -> Layout:
+    def of(cls, columns: Sequence[str], topics: Sequence[str], history: Sequence[str], embedding: TopicEmbedding | None = None) -> Layout:
         """Return the layout of these columns for these topics; `history` lists the templates that go in for every topic."""
         columns, topics = tuple(columns), tuple(topics)
         if TOPIC in columns:
@@ -71,7 +73,8 @@ class Layout:
                 own[topics.index(owner), place[template_of(name)]] = index
         general = np.array([index for index, owner in enumerate(owners) if owner is None], dtype=np.int64)
         chosen = [index for index, owner in enumerate(owners) if owner is not None and template_of(columns[index]) in history]
-        return cls(columns, topics, own, general, np.array(chosen, dtype=np.int64), _names(columns, templates, general, chosen))
+        embedding = embedding or TopicEmbedding.from_state({"sources": [], "components": []}, len(columns))
+        return cls(columns, topics, own, general, np.array(chosen, dtype=np.int64), embedding, _names(columns, templates, general, chosen, len(embedding)))
 
     @property
     def width(self) -> int:
@@ -88,20 +91,28 @@ class Layout:
         pooled[:, 1:first] = np.take_along_axis(matrix, np.maximum(index, 0), axis=1) if len(self.columns) else 0
         pooled[:, 1:first][index == ABSENT] = np.nan
         pooled[:, first:second] = matrix[:, self.general]
-        pooled[:, second:] = matrix[:, self.history]
+        third = second + len(self.history)
+        pooled[:, second:third] = matrix[:, self.history]
+        if len(self.embedding):
+            pooled[:, third:] = self.embedding.transform(matrix)
         return pooled
 
-    def fold(self, contributions: NDArray[np.float64], topic: int) -> NDArray[np.float64]:
+    def fold(self, contributions: NDArray[np.float64], topic: int, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what pooled columns contribute (n, width) as what the vector's columns do: (n, F + 1), the topic itself last.
 
-        What a feature contributes as the topic's own and as part of the whole history is summed. What a template that the topic
-        does not have contributes (its value is missing because of the topic) counts as the topic's.
+        What a feature contributes as the topic's own, as part of the whole history and through the embedding of `matrix` (n, F) is
+        summed. What a template that the topic does not have contributes (its value is missing because of the topic) counts as the
+        topic's, as does what the embedding of nobody's history contributes.
         """
-        last = len(self.columns)
+        last, plain = len(self.columns), self.width - len(self.embedding)
         own = np.where(self.own[topic] == ABSENT, last, self.own[topic])
         target = np.concatenate([[last], own, self.general, self.history])
         folded = np.zeros((last + 1, len(contributions)))
-        np.add.at(folded, target, contributions.T)
+        np.add.at(folded, target, contributions[:, :plain].T)
+        if len(self.embedding):
+            shares, left = self.embedding.shared(matrix, contributions[:, plain:])
+            np.add.at(folded, self.embedding.sources, shares.T)
+            folded[last] += left
         return folded.T
 
     def to_state(self) -> dict[str, Any]:
@@ -112,6 +123,7 @@ class Layout:
             "own": self.own.tolist(),
             "general": self.general.tolist(),
             "history": self.history.tolist(),
+            "embedding": self.embedding.to_state(),
             "names": list(self.names),
         }
 
@@ -124,15 +136,21 @@ class Layout:
         for index in (own, general, history):
             if index.size and not (index.min() >= (ABSENT if index is own else 0) and index.max() < len(columns)):
                 raise ValueError(f"the layout points outside of its {len(columns)} columns")
-        if len(names) != 1 + own.shape[1] + len(general) + len(history):
+        embedding = TopicEmbedding.from_state(state["embedding"], len(columns))
+        if len(names) != 1 + own.shape[1] + len(general) + len(history) + len(embedding):
             raise ValueError("the layout's names and its columns differ in number")
-        return cls(columns, topics, own, general, history, names)
+        return cls(columns, topics, own, general, history, embedding, names)
 
 
-def _names(columns: tuple[str, ...], templates: Sequence[str], general: NDArray[np.int64], history: Sequence[int]) -> tuple[str, ...]:
+def _names(columns: tuple[str, ...], templates: Sequence[str], general: NDArray[np.int64], history: Sequence[int], dimensions: int) -> tuple[str, ...]:
     """LightGBM takes only some characters in a name; a column of a notebook that has others is called by its number."""
-    wanted = [TOPIC, *templates, *(columns[index] for index in [*general, *history])]
+    wanted = [TOPIC, *templates, *(columns[index] for index in [*general, *history]), *(f"embedding_{number + 1}" for number in range(dimensions))]
     return tuple(name if _SAFE.fullmatch(name) else f"column_{number}" for number, name in enumerate(wanted))
+
+
+def embedded_columns(columns: Sequence[str], topics: Sequence[str]) -> list[int]:
+    """Return which columns the embedding of the topic history is made of: the counts of one topic each, over all time."""
+    return [index for index, name in enumerate(columns) if topic_of(name) in topics and name.startswith("count|") and name.endswith("|window=all")]
 
 
 PREFERRED = (("share", "window=all"), ("decayed", "half_life="), ("count", "window=all"))

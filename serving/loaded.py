@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from features.vectors import Vectors, VectorsError, open_current
+from features.publication import open_current
+from features.vectors import Vectors, VectorsError
 from features.vocabulary import Vocabulary
 from features.workspace import Settings, Workspace
 from models.columns import ColumnsError, check_columns

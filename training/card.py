@@ -34,6 +34,13 @@ NAMES = {
 }
 
 
+def _exposure(dataset: AffinityDataset, config: AffinityConfig) -> str:
+    train, test = (side.exposed.mean() for side in (dataset.train, dataset.test))
+    others = "the others count only where they answered" if config.exposed_only else "the silence of the others counts as a no like any other"
+    reached = f"{train:.0%} of the pairs of row and topic to train on, and {test:.0%} of those to test on"
+    return f"A message about the topic was sent in the label's window to {reached}; {others}."
+
+
 def affinity_card(
     workspace: str, dataset: AffinityDataset, config: AffinityConfig, findings: Findings, lines: tuple[GateLine, ...], *, now: datetime, coverage: float
 ) -> str:
@@ -57,7 +64,7 @@ def affinity_card(
             "What it learned from",
             f"{len(train):,} rows (person, as_of) of {len(set(train.person_ids.tolist())):,} people to train on, as of {_span(train.as_ofs)}; the latest "
             f"block calibrates. {len(test):,} rows of {findings.about['people']:,} other people to test on, as of {_span(test.as_ofs)}. "
-            f"{dataset.sampled:,} rows were left out by the limit max_rows.",
+            f"{dataset.sampled:,} rows were left out by the limit max_rows. {_exposure(dataset, config)}",
         ),
         _section("How good it is", _affinity_table(findings) + "\n\n" + _topic_table(findings)),
         _section("Gate, as of this training", "\n".join(f"- {line}" for line in lines)),

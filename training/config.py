@@ -57,6 +57,7 @@ class AffinityConfig(Frozen):
     settle_days: int = Field(default=7, ge=0, le=365, description="days a label window must have ended before it counts as complete: late arrivals")
     snapshots: int = Field(default=6, ge=2, le=60, description="as_of times, the last one being the test's")
     spacing_days: int | None = Field(default=None, ge=1, le=3660, description="days between snapshots; horizon + gap when left out")
+    exposed_only: bool = Field(default=False, description="whether a pair to whom nothing was sent, and who did not answer, is unknown instead of a no")
     max_rows: int = Field(default=30_000, ge=100, description="most (person, as_of) rows to train on, and to test on; a seeded sample beyond")
     test_share: float = Field(default=0.25, ge=0.05, le=0.5, description="share of people who are only ever tested on")
     labels: str | None = Field(default=None, description="own labels: a Parquet or CSV file in the workspace")

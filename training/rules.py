@@ -66,7 +66,7 @@ def _no_cells(X: pd.DataFrame, topics: Sequence[str]) -> Cells:
 
 def _share_cells(X: pd.DataFrame, topics: Sequence[str]) -> Cells:
     share = _columns(X, [Feature("share", ENGAGEMENT, ANY, topic, ALL) for topic in topics])
-    return np.searchsorted(SHARE_EDGES, share, side="left").astype(np.int64)
+    return np.searchsorted(SHARE_EDGES, np.nan_to_num(share, nan=0.0), side="left").astype(np.int64)
 
 
 def _recency_frequency_cells(X: pd.DataFrame, topics: Sequence[str]) -> Cells:

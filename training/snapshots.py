@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -17,7 +18,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from features import outcomes, query
+from features.engine import Engine
 from features.history import History
+from features.relations import Relations
 from features.vectors import Vectors, build_rows
 from features.vocabulary import Vocabulary
 from features.workspace import Workspace
@@ -31,6 +35,8 @@ Flags = NDArray[np.bool_]
 MANY_TIMES = 24
 """Own labels with more distinct as_of times than this are split at a quantile of them, and cut into blocks of equal size."""
 _DAY = timedelta(days=1)
+_DAY_US = _DAY // timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SnapshotError(ValueError):
@@ -42,7 +48,7 @@ class Side:
     """One side of the split: n rows.
 
     `X` (n, F) float32 named by feature; `y` (n, n_topics) 0, 1 or NaN where unknown; `person_ids` and `as_ofs` (n,) of the rows;
-    `block` (n,) whole numbers that rise with time.
+    `block` (n,) whole numbers that rise with time; `exposed` (n, n_topics) whether a message about the topic was sent in the label's window.
     """
 
     X: pd.DataFrame
@@ -50,6 +56,7 @@ class Side:
     person_ids: NDArray[np.str_]
     as_ofs: NDArray[np.datetime64]
     block: NDArray[np.int64]
+    exposed: Flags
 
     def __len__(self) -> int:
         return len(self.block)
@@ -89,12 +96,15 @@ def affinity_dataset(workspace: Workspace, config: AffinityConfig, *, now: datet
     else:
         rows, y, topics = _labelled_rows(path, workspace.vocabulary, config, now)
     rows, y, sampled = _at_most(rows, y, config)
+    exposed = _exposed(history, workspace.vocabulary, rows, topics, config=config, versions=versions, now=now)
+    if config.exposed_only:
+        y = np.where((y == 0) & ~exposed, np.nan, y)
     vectors = build_rows(history, workspace.vocabulary, rows[["person_id", "as_of"]], versions=versions, progress=progress)
     X = pd.DataFrame(vectors.matrix, columns=list(vectors.names), copy=False)
     test = rows["test"].to_numpy(dtype=bool)
     return AffinityDataset(
-        train=_side(X, y, rows, ~test),
-        test=_side(X, y, rows, test),
+        train=_side(X, y, rows, exposed, ~test),
+        test=_side(X, y, rows, exposed, test),
         topics=topics,
         source="engagement" if path is None else "labels",
         definitions_hash=vectors.definitions_hash,
@@ -151,15 +161,21 @@ def as_frame(vectors: Vectors) -> pd.DataFrame:
 def _engagement_rows(
     history: History, vocabulary: Vocabulary, config: AffinityConfig, versions: dict[str, int], now: datetime
 ) -> tuple[pd.DataFrame, Floats, tuple[str, ...]]:
-    interactions = history.files("interactions", versions["interactions"])
-    if not interactions:
+    if not history.files("interactions", versions["interactions"]):
         raise SnapshotError("there are no interactions yet: import some with `audience import interactions FILE`")
     if not vocabulary.topics or not vocabulary.engagement_kinds:
         raise SnapshotError("audience.toml needs at least one [topics.…] and one kind with engagement = true to learn affinity from engagement")
-    connection = connect()
-    first = connection.execute("SELECT min(epoch_us(occurred_at)) FROM read_parquet($files)", {"files": interactions}).fetchall()[0][0]
-    times = snapshot_times(datetime.fromtimestamp(first / 1e6, tz=UTC), now, config)
-    seen = _first_seen(connection, interactions, history.files("people", versions["people"]))
+    with Engine() as engine:
+        relations = Relations(engine, history, vocabulary, versions)
+        first = engine.run(query.span()).column("first_us")[0].as_py()
+        times = snapshot_times(_EPOCH + timedelta(microseconds=first), now, config)
+        seen = engine.run(outcomes.first_seen(vocabulary)).to_pandas()
+        rows = _snapshots(seen, times, config)
+        return rows, _engagements(relations, rows, config, now), vocabulary.topic_ids
+
+
+def _snapshots(seen: pd.DataFrame, times: Sequence[datetime], config: AffinityConfig) -> pd.DataFrame:
+    """Return the rows (person_id, as_of, block, test): people held apart at the last time, the others at those before, as far as they are known then."""
     test = held_apart(seen["person_id"].tolist(), share=config.test_share, seed=config.seed)
     visible = seen["visible_us"].to_numpy()
     rows = pd.concat(
@@ -172,7 +188,7 @@ def _engagement_rows(
         ignore_index=True,
     )
     _both_sides(rows)
-    return rows, _engagements(interactions, rows, vocabulary, config, now), vocabulary.topic_ids
+    return rows
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -181,54 +197,33 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 
 def _microseconds(time: datetime) -> int:
-    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
-def _first_seen(connection: duckdb.DuckDBPyConnection, interactions: list[str], people: list[str]) -> pd.DataFrame:
-    """Return each person with the first moment (microseconds) as of which a build knows them, sorted by id.
-
-    A build as of t knows whoever joined before t (or nobody knows when), and whoever has an interaction that occurred before t and was
-    received at t or before.
-    """
-    known = "SELECT person_id, coalesce(epoch_us(joined_at) + 1, -9223372036854775808) AS at_us FROM read_parquet($people) UNION ALL " if people else ""
-    query = f"""
-        SELECT person_id, min(at_us) AS visible_us FROM (
-            {known}
-            SELECT person_id, min(greatest(epoch_us(occurred_at) + 1, epoch_us(received_at))) AS at_us FROM read_parquet($interactions) GROUP BY person_id
-        ) GROUP BY person_id ORDER BY person_id
-    """  # noqa: S608 - no value stands in the text
-    parameters = {"interactions": interactions} | ({"people": people} if people else {})
-    return connection.sql(query, params=parameters).to_arrow_table().to_pandas()
+def _engagements(relations: Relations, rows: pd.DataFrame, config: AffinityConfig, now: datetime) -> Floats:
+    """Return the labels (n, n_topics): 1 where the person engaged with the topic within [as_of + gap, as_of + gap + horizon)."""
+    expression = outcomes.engagements(relations.vocabulary, config.horizon_days * _DAY_US, _microseconds(now))
+    return _found(relations, rows, config, expression).astype(np.float64)
 
 
-def _engagements(interactions: list[str], rows: pd.DataFrame, vocabulary: Vocabulary, config: AffinityConfig, now: datetime) -> Floats:
-    """Return the labels (n, n_topics): 1 where the person engaged with the topic within [as_of + gap, as_of + gap + horizon).
+def _exposed(
+    history: History, vocabulary: Vocabulary, rows: pd.DataFrame, topics: Sequence[str], *, config: AffinityConfig, versions: dict[str, int], now: datetime
+) -> Flags:
+    """Return (n, n_topics) whether a message about the topic was sent to the person in the label's window; it is looked up, never guessed."""
+    with Engine() as engine:
+        expression = outcomes.exposures(config.horizon_days * _DAY_US, _microseconds(now))
+        found = _found(Relations(engine, history, vocabulary, versions), rows, config, expression)
+    return found[:, [vocabulary.topic_ids.index(topic) for topic in topics]]
 
-    Machines do not engage, and what was received after `now` is not known yet.
-    """
-    as_of = rows["as_of"].dt.as_unit("us").astype("int64").to_numpy()
-    start = as_of + config.gap_days * (_DAY // timedelta(microseconds=1))
-    frame = pa.table({"number": np.arange(len(rows)), "person_id": pa.array(rows["person_id"], pa.string()), "start_us": start})
-    topics = pa.table({"column": np.arange(len(vocabulary.topics)), "topic": pa.array(vocabulary.topic_ids)})
-    connection = connect()
-    connection.register("wanted", frame)
-    connection.register("topics", topics)
-    query = """
-        SELECT DISTINCT wanted.number, topics."column"
-        FROM read_parquet($files) AS i JOIN wanted USING (person_id) JOIN topics USING (topic)
-        WHERE epoch_us(i.occurred_at) >= wanted.start_us AND epoch_us(i.occurred_at) < wanted.start_us + $horizon
-            AND epoch_us(i.received_at) <= $now AND NOT i.is_machine AND list_contains($kinds, i.kind)
-    """
-    parameters = {
-        "files": interactions,
-        "kinds": list(vocabulary.engagement_kinds),
-        "now": _microseconds(now),
-        "horizon": config.horizon_days * (_DAY // timedelta(microseconds=1)),
-    }
-    found = connection.sql(query, params=parameters).to_arrow_table()
-    y = np.zeros((len(rows), len(vocabulary.topics)))
-    y[found["number"].to_numpy(), found["column"].to_numpy()] = 1.0
-    return y
+
+def _found(relations: Relations, rows: pd.DataFrame, config: AffinityConfig, pairs: Any) -> Flags:
+    """Return (n, n_topics) which pairs an expression of `features.outcomes` finds for the rows."""
+    start = rows["as_of"].dt.as_unit("us").astype("int64").to_numpy() + config.gap_days * _DAY_US
+    relations.engine.register("wanted", pa.table({"number": np.arange(len(rows)), "person_id": pa.array(rows["person_id"], pa.string()), "start_us": start}))
+    found = relations.engine.run(pairs)
+    flags = np.zeros((len(rows), len(relations.vocabulary.topics)), dtype=bool)
+    flags[found["number"].to_numpy(), found["topic"].to_numpy()] = True
+    return flags
 
 
 def _labelled_rows(path: Path, vocabulary: Vocabulary, config: AffinityConfig, now: datetime) -> tuple[pd.DataFrame, Floats, tuple[str, ...]]:
@@ -275,7 +270,7 @@ def _at_most(rows: pd.DataFrame, y: Floats, config: AffinityConfig) -> tuple[pd.
     return rows.iloc[chosen].reset_index(drop=True), y[chosen], len(rows) - len(chosen)
 
 
-def _side(X: pd.DataFrame, y: Floats, rows: pd.DataFrame, mask: Flags) -> Side:
+def _side(X: pd.DataFrame, y: Floats, rows: pd.DataFrame, exposed: Flags, mask: Flags) -> Side:
     part = rows.loc[mask]
     return Side(
         X=X.loc[mask].reset_index(drop=True),
@@ -283,4 +278,5 @@ def _side(X: pd.DataFrame, y: Floats, rows: pd.DataFrame, mask: Flags) -> Side:
         person_ids=part["person_id"].to_numpy(dtype=str),
         as_ofs=part["as_of"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]"),
         block=part["block"].to_numpy(dtype=np.int64),
+        exposed=exposed[mask],
     )

@@ -1,55 +1,23 @@
-"""Built vectors equal hand-written SQL for every family, and obey the laws: no future, no order, no difference between paths."""
+"""Built vectors equal the slow model in every column, and obey the laws: no future, no order, no difference between paths."""
 
 import random
 from datetime import UTC, datetime, timedelta
-from itertools import product
 
-import duckdb
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.tables import TABLES, arrow_schema
+from features import blocks, builder
+from features.catalogue import CONTEXTUAL, catalogue
 from features.vectors import VectorsError, build, build_rows
-from features.vocabulary import Attribute, Channel, Kind, Topic, Vocabulary
+from tests.features.histories import NOW, SOURCES, WORDS, Tables, interaction, person, random_history
+from tests.features.slow_model import SlowModel
 
-NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
-WORDS = Vocabulary(
-    kinds=(
-        Kind(id="opened", direction="in", engagement=True, en="opened"),
-        Kind(id="gift", direction="in", engagement=True, unit="EUR", en="gift"),
-        Kind(id="left", direction="in", en="left"),
-        Kind(id="sent", direction="out", en="sent"),
-    ),
-    channels=(Channel(id="email", en="email"), Channel(id="door", en="door")),
-    topics=(Topic(id="housing", en="Housing"), Topic(id="climate", en="Climate")),
-    attributes=(Attribute(id="size", type="numeric", en="size"), Attribute(id="gender", type="category", categories=("f", "m", "x y"), en="gender")),
-    windows_days=(7, 30, 400),
-    half_lives_days=(10, 60),
-)
-EDGES = [timedelta(days=days, seconds=seconds) for days in (0, 7, 30, 400) for seconds in (-1, 0, 1)] + [timedelta(microseconds=n) for n in (-1, 1)]
-
-
-class Tables:
-    """Two Parquet tables that answer as the stored history does."""
-
-    def __init__(self, folder, interactions, people):
-        self.folder = folder
-        for name, rows in (("interactions", interactions), ("people", people)):
-            table = pa.Table.from_pylist(rows, schema=arrow_schema(TABLES[name], WORDS))
-            half = table.num_rows // 2
-            pq.write_table(table[:half], folder / f"{name}.0.parquet")
-            pq.write_table(table[half:], folder / f"{name}.1.parquet")
-
-    def versions(self):
-        return {"interactions": 3, "people": 5, "consents": 1}
-
-    def files(self, table, version=None):
-        return sorted(str(path) for path in self.folder.glob(f"{table}.*.parquet"))
+FEATURES = catalogue(WORDS)
+WHOLE = {"count", "machine", "recency", "first", "unanswered", "switches", "declared_age", "source", "attribute", "age", "tenure"}
+"""Statistics whose values are whole numbers, and equal exactly."""
 
 
 @pytest.fixture
@@ -57,166 +25,69 @@ def tables(tmp_path_factory):
     return lambda interactions, people: Tables(tmp_path_factory.mktemp("tables"), interactions, people)
 
 
-def interaction(draw, number, person=None):
-    """One random interaction near `NOW` and the edges of its windows; `draw` is a random.Random."""
-    kind = draw.choice(["opened", "gift", "left", "sent", "sent"])
-    age = draw.choice(EDGES) if draw.random() < 0.3 else timedelta(seconds=draw.randrange(-5 * 86_400, 600 * 86_400))
-    received = NOW - age + draw.choice([timedelta(0), timedelta(0), age, age + timedelta(microseconds=1), timedelta(days=draw.randrange(40))])
-    return {
-        "interaction_id": f"i{number}",
-        "person_id": person or f"p:{draw.randrange(25)}",
-        "occurred_at": NOW - age,
-        "received_at": max(received, NOW - age),
-        "kind": kind,
-        "channel": draw.choice(["email", "door"]),
-        "topic": draw.choice(["housing", "climate", None]),
-        "direction": "out" if kind == "sent" else "in",
-        "value": draw.choice([None, 5.0, 12.25, 1000.01]) if kind == "gift" else None,
-        "source_id": "s",
-        "collected_how": "observed",
-        "is_machine": draw.random() < 0.1,
-    }
+@pytest.fixture
+def of_one(tables):
+    def made(*rows):
+        base = interaction(random.Random(0), 0) | {"kind": "opened", "channel": "email", "topic": None, "direction": "in", "value": None}
+        base |= {"person_id": "p:1", "is_machine": False, "source_id": "s9", "occurred_at": NOW - timedelta(days=1)}
+        given = [base | {"interaction_id": f"i{number}"} | row for number, row in enumerate(rows)]
+        for row in given:
+            row["received_at"] = row["occurred_at"]
+        return build(tables(given, []), WORDS, NOW).frame()
+
+    return made
 
 
-def person(draw, number):
-    return {
-        "person_id": f"p:{number}",
-        "birth_year": draw.choice([None, 1950, 1999, 2026, 2030]),
-        "joined_at": draw.choice([None, NOW, NOW - timedelta(microseconds=1), NOW - timedelta(days=300), NOW + timedelta(days=3)]),
-        "status": "member",
-        "source_id": "s",
-        "size": draw.choice([None, 1.0, 4.0]),
-        "gender": draw.choice([None, "f", "m", "x y"]),
-    }
+def ago(days=0, **less):
+    return {"occurred_at": NOW - timedelta(days=days, **less)}
 
 
-def random_history(seed, interactions=600, people=20):
-    draw = random.Random(seed)
-    return [interaction(draw, number) for number in range(interactions)], [person(draw, number) for number in range(people)]
+def sent(days=0, **others):
+    return {"kind": "sent", "direction": "out", **ago(days), **others}
 
 
-# --- the oracle: one hand-written SQL statement per family -------------------------------------------------------------------------
-
-T = "TIMESTAMP '2026-03-01 12:30:00'"
-WINDOWS = {
-    "7d": f"AND occurred >= {T} - INTERVAL 7 DAY",
-    "30d": f"AND occurred >= {T} - INTERVAL 30 DAY",
-    "400d": f"AND occurred >= {T} - INTERVAL 400 DAY",
-    "all": "",
-}
-ANSWER = "NOT is_machine AND kind IN ('opened', 'gift')"
-KINDS = ("opened", "gift", "left", "sent")
-TOPICS = ("housing", "climate")
-AGE_DAYS = f"(epoch_us({T}) - epoch_us(occurred)) / 86400000000.0"
-
-
-def counted(column, condition, window):
-    return f"""count(*) FILTER ({condition} {WINDOWS[window]}) AS "{column}" """
-
-
-def oracle_counts():
-    """Yield per column of whole numbers its SQL aggregate over a person's visible interactions."""
-    for window in WINDOWS:
-        yield counted(f"count|kind=any-engagement|channel=any|topic=any|window={window}", ANSWER, window)
-        yield counted(f"count|kind=any-engagement|channel=any|topic=any-topic|window={window}", f"{ANSWER} AND topic IS NOT NULL", window)
-        for kind in KINDS:
-            yield counted(f"count|kind={kind}|channel=any|topic=any|window={window}", f"NOT is_machine AND kind = '{kind}'", window)
-        for topic in TOPICS:
-            yield counted(f"count|kind=any-engagement|channel=any|topic={topic}|window={window}", f"{ANSWER} AND topic = '{topic}'", window)
-    for window in ("7d", "30d", "all"):
-        yield counted(f"machine|kind=any|channel=any|topic=any|window={window}", "is_machine", window)
-        for topic in TOPICS:
-            sent = f"NOT is_machine AND direction = 'out' AND topic = '{topic}'"
-            yield counted(f"count|kind=any-out|channel=any|topic={topic}|window={window}", sent, window)
-        for channel, way in product(("email", "door"), ("in", "out")):
-            condition = f"NOT is_machine AND direction = '{way}' AND channel = '{channel}'"
-            yield counted(f"count|kind=any-{way}|channel={channel}|topic=any|window={window}", condition, window)
-    for window, topic, kind in product(("30d", "all"), TOPICS, ("opened", "gift")):
-        condition = f"NOT is_machine AND kind = '{kind}' AND topic = '{topic}'"
-        yield counted(f"count|kind={kind}|channel=any|topic={topic}|window={window}", condition, window)
-
-
-def oracle_amounts():
-    """Yield per column of sums, shares, recencies and decayed counts its SQL aggregate over a person's visible interactions."""
-    for window, since in WINDOWS.items():
-        gift = f"NOT is_machine AND kind = 'gift' {since}"
-        yield f"""coalesce(sum(value) FILTER ({gift}), 0) AS "sum|kind=gift|channel=any|topic=any|window={window}" """
-    for window, topic in product(("30d", "all"), TOPICS):
-        part = f"count(*) FILTER ({ANSWER} AND topic = '{topic}' {WINDOWS[window]})"
-        whole = f"count(*) FILTER ({ANSWER} AND topic IS NOT NULL {WINDOWS[window]})"
-        name = f"share|kind=any-engagement|channel=any|topic={topic}|window={window}"
-        yield f"""CASE WHEN {whole} = 0 THEN 0 ELSE {part} * 1.0::DOUBLE / {whole} END AS "{name}" """
-    about = {"kind=any-engagement|channel=any|topic=any": ANSWER}
-    about |= {f"kind={kind}|channel=any|topic=any": f"NOT is_machine AND kind = '{kind}'" for kind in KINDS}
-    about |= {f"kind=any-engagement|channel=any|topic={topic}": f"{ANSWER} AND topic = '{topic}'" for topic in TOPICS}
-    for fields, condition in about.items():
-        yield f"""min({AGE_DAYS}) FILTER ({condition}) AS "recency|{fields}" """
-    about |= {f"kind=any-out|channel=any|topic={topic}": f"NOT is_machine AND direction = 'out' AND topic = '{topic}'" for topic in TOPICS}
-    for (fields, condition), half_life in product(about.items(), (10, 60)):
-        yield f"""coalesce(sum(pow(2, -({AGE_DAYS}) / {half_life})) FILTER ({condition}), 0) AS "decayed|{fields}|half_life={half_life}d" """
-
-
-def oracle_of_people():
-    """Yield per column what `people` says, NULL where the person was not known yet."""
-    yield """CASE WHEN birth_year <= 2026 THEN 2026 - birth_year END AS "age|since=birth_year" """
-    yield f"""(epoch_us({T}) - epoch_us(joined)) / 86400000000.0 AS "tenure|since=joined_at" """
-    yield """size AS "attribute|id=size" """
-    for category, name in (("f", "f"), ("m", "m"), ("x y", "x.20y")):
-        yield f"""(gender = '{category}')::INT AS "attribute|id=gender|category={name}" """
-
-
-def oracle(interactions, people):
-    """Return the expected frame, by SQL written for each family and run apart from the product's engine."""
-    with duckdb.connect(config={"threads": 1}) as connection:
-        for name, rows in (("interactions", interactions), ("people", people)):
-            table = pa.Table.from_pylist(rows, schema=arrow_schema(TABLES[name], WORDS))
-            times = [place for place, field in enumerate(table.schema) if pa.types.is_timestamp(field.type)]
-            for place in times:
-                table = table.set_column(place, table.schema[place].name, table.column(place).cast(pa.timestamp("us")))
-            connection.register(f"{name}_given", table)
-        connection.execute(f"CREATE TABLE seen AS SELECT *, occurred_at AS occurred FROM interactions_given WHERE occurred_at < {T} AND received_at <= {T}")
-        connection.execute(f"CREATE TABLE known AS SELECT *, joined_at AS joined FROM people_given WHERE joined_at IS NULL OR joined_at < {T}")
-        connection.execute("CREATE TABLE base AS SELECT person_id FROM seen UNION SELECT person_id FROM known")
-        counts = connection.execute(
-            f"SELECT base.person_id, {', '.join((*oracle_counts(), *oracle_amounts()))} FROM base LEFT JOIN seen USING (person_id) GROUP BY base.person_id"
-        ).df()
-        of_people = connection.execute(f"SELECT base.person_id, {', '.join(oracle_of_people())} FROM base LEFT JOIN known USING (person_id)").df()
-        frame = counts.merge(of_people, on="person_id").set_index("person_id")
-        for topic in TOPICS:
-            sends = f"direction = 'out' AND NOT is_machine AND topic = '{topic}' {WINDOWS['30d']}"
-            per_person = connection.execute(
-                f"SELECT (SELECT count(*) FROM seen WHERE {sends}) * 1.0::DOUBLE / greatest((SELECT count(*) FROM base), 1)"
-            ).fetchone()[0]
-            frame[f"supply|kind=any-out|channel=any|topic={topic}|window=30d"] = per_person
-    return frame.sort_index().astype("float64")
-
-
-@pytest.mark.oracle
-@pytest.mark.parametrize("seed", range(4))
-def test_vectors_equal_hand_written_sql_for_every_family(tables, seed):
-    interactions, people = random_history(seed)
-    found = build(tables(interactions, people), WORDS, NOW).frame()
-    expected = oracle(interactions, people)
-    assert sorted(found.columns) == sorted(expected.columns), "every column has its oracle"
-    expected = expected.loc[sorted(found.index, key=str.encode), found.columns]
-    assert list(found.index) == list(expected.index)
-    for name in found.columns:
-        if name.startswith(("count", "machine", "age", "attribute")):
-            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
-        else:
-            np.testing.assert_allclose(found[name], expected[name], rtol=1e-6, atol=1e-9, err_msg=name)
-
-
-# --- the laws ----------------------------------------------------------------------------------------------------------------------
-
-seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def context_of(history, as_of):
+    return builder.base_context(history, WORDS, as_of, versions=None, progress=lambda *_: None)
 
 
 def same(one, other):
     assert one.person_ids.equals(other.person_ids)
     assert one.names == other.names
     assert one.matrix.tobytes() == other.matrix.tobytes()
+
+
+def equals(found, expected, feature):
+    if feature.statistic in WHOLE:
+        np.testing.assert_array_equal(found, np.array(expected, dtype=np.float32), err_msg=feature.name)
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9, err_msg=feature.name)
+
+
+# --- the oracle --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("seed", range(4))
+def test_every_column_equals_the_slow_model(tables, seed):
+    interactions, people = random_history(seed)
+    found = build(tables(interactions, people), WORDS, NOW)
+    expected = SlowModel(interactions, people, WORDS, NOW, SOURCES)
+    assert found.person_ids.to_pylist() == expected.base
+    assert found.names == tuple(feature.name for feature in FEATURES)
+    for column, feature in enumerate(FEATURES):
+        equals(found.matrix[:, column], [expected.value(one, feature) for one in expected.base], feature)
+
+
+def test_the_histories_of_the_oracle_hold_something_for_every_statistic(tables):
+    found = build(tables(*random_history(0)), WORDS, NOW)
+    told = {feature.statistic for column, feature in enumerate(FEATURES) if np.nan_to_num(found.matrix[:, column]).any()}
+    assert told == {feature.statistic for feature in FEATURES}
+
+
+# --- the laws ----------------------------------------------------------------------------------------------------------------------
+
+seeds = st.integers(0, 2**32 - 1)
+few = settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @few
@@ -233,8 +104,10 @@ def test_the_future_changes_nothing(tables, seed):
         else:
             row |= {"occurred_at": NOW - ahead, "received_at": NOW + ahead + timedelta(microseconds=1)}
         future.append(row)
-    joins = person(draw, 99) | {"person_id": "new:2", "joined_at": NOW}
-    same(build(tables(interactions, people), WORDS, NOW), build(tables(interactions + future, [*people, joins]), WORDS, NOW))
+    joins = person(draw, 99) | {"person_id": "new:2", "joined_at": NOW, "area": "north"}
+    found = build(tables(interactions + future, [*people, joins]), WORDS, NOW)
+    same(build(tables(interactions, people), WORDS, NOW), found)
+    assert {"new:1", "new:2"} <= set(found.upkeep.newcomers["person_id"].to_pylist())
 
 
 @few
@@ -255,6 +128,8 @@ def test_a_part_of_the_people_gets_the_same_rows(tables, seed):
     part = build(history, WORDS, NOW, people=[*ids, ids[0], "nobody:1"])
     assert part.person_ids.to_pylist() == sorted(ids, key=str.encode)
     assert part.matrix.tobytes() == whole.matrix[whole.rows(part.person_ids.to_pylist())].tobytes()
+    assert part.context == whole.context == context_of(history, NOW)
+    assert (whole.context.people, whole.context.table_versions) == (len(whole), whole.table_versions)
 
 
 @few
@@ -274,62 +149,211 @@ def test_rows_of_one_time_equal_a_build_and_rows_of_many_times_equal_many_builds
     assert rows.matrix.tobytes() == expected.tobytes()
 
 
-def test_supply_is_exact_for_any_number_of_times(tables):
-    draw = random.Random(5)
-    interactions = [interaction(draw, number) for number in range(300)]
+def test_small_blocks_make_the_same_bytes(tables, monkeypatch):
+    history = tables(*random_history(11))
+    whole = build(history, WORDS, NOW)
+    asked = pd.DataFrame({"person_id": [*whole.person_ids.to_pylist(), "p:1"], "as_of": [NOW] * len(whole) + [NOW - timedelta(days=40)]})
+    rows = build_rows(history, WORDS, asked)
+    monkeypatch.setattr(builder, "BLOCK_PEOPLE", 3)
+    same(build(history, WORDS, NOW), whole)
+    same(build_rows(history, WORDS, asked), rows)
+    part = build(history, WORDS, NOW, people=["p:1", "p:3", "p:4", "p:5"])
+    assert part.matrix.tobytes() == whole.matrix[whole.rows(part.person_ids.to_pylist())].tobytes()
+
+
+def test_people_who_did_much_come_in_smaller_blocks(tables, monkeypatch):
+    interactions = [interaction(random.Random(number), number, person=f"p:{number % 200}") for number in range(1000)]
     history = tables(interactions, [])
-    times = [NOW - timedelta(minutes=997 * step) for step in range(120)]
-    column = "supply|kind=any-out|channel=any|topic=housing|window=30d"
-    found = build_rows(history, WORDS, pd.DataFrame({"person_id": "p:1", "as_of": times})).frame()[column].to_numpy()
-    for place in (0, 1, 50, 119):
-        as_of = times[place]
-        seen = [row for row in interactions if row["occurred_at"] < as_of and row["received_at"] <= as_of]
-        sends = [
-            row
-            for row in seen
-            if row["kind"] == "sent" and row["topic"] == "housing" and not row["is_machine"] and row["occurred_at"] >= as_of - timedelta(days=30)
-        ]
-        assert found[place] == np.float32(len(sends) / len({row["person_id"] for row in seen}))
+    whole = build(history, WORDS, NOW)
+    sizes = []
+    monkeypatch.setattr(builder, "BLOCK_INTERACTIONS", 3 * 5)
+    monkeypatch.setattr(blocks, "block_of", lambda *given, real=blocks.block_of: sizes.append(given[3] - given[2]) or real(*given))
+    same(build(history, WORDS, NOW), whole)
+    assert len(sizes) == -(-len(whole) // 64)
+    assert max(sizes) == 64
 
 
-# --- small and odd histories -------------------------------------------------------------------------------------------------------
+# --- the base as a whole -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("step", "shared"), [(timedelta(hours=5), "%Y-%m-%d"), (timedelta(days=6), "%Y-%m-01"), (timedelta(days=45), "%Y-01-01")])
+def test_rows_of_many_times_share_the_contexts_of_the_start_of_their_day_month_or_year(tables, monkeypatch, step, shared):
+    monkeypatch.setattr(builder, "MANY_TIMES", 3)
+    interactions, people = random_history(5)
+    history = tables(interactions, people)
+    times = [NOW - number * step for number in range(8)]
+    found = build_rows(history, WORDS, pd.DataFrame({"person_id": "p:1", "as_of": times}))
+    assert found.context is None
+    column = next(column for column, feature in enumerate(FEATURES) if feature.statistic == "supply")
+    for place in (0, 7):
+        start = datetime.fromisoformat(times[place].strftime(shared)).replace(tzinfo=UTC)
+        expected = build_rows(history, WORDS, pd.DataFrame({"person_id": ["p:1"], "as_of": [times[place]]}), context=context_of(history, start))
+        assert found.matrix[place].tobytes() == expected.matrix.tobytes()
+        model = SlowModel(interactions, people, WORDS, start, SOURCES)
+        assert found.matrix[place, column] == np.float32(model.value("p:1", FEATURES[column]))
+
+
+def test_a_context_that_is_given_is_used(tables):
+    history = tables(*random_history(6))
+    earlier = build(history, WORDS, NOW - timedelta(days=100)).context
+    plain, given_one = build(history, WORDS, NOW), build(history, WORDS, NOW, context=earlier)
+    assert given_one.context is earlier
+    differs = np.flatnonzero((plain.matrix != given_one.matrix) & ~np.isnan(plain.matrix) & ~np.isnan(given_one.matrix)) % len(FEATURES)
+    assert differs.size
+    assert {FEATURES[column].statistic for column in differs} <= CONTEXTUAL
+    asked = pd.DataFrame({"person_id": given_one.person_ids.to_pylist(), "as_of": NOW})
+    rows = build_rows(history, WORDS, asked, context=earlier)
+    assert rows.matrix.tobytes() == given_one.matrix.tobytes()
+    assert rows.context is earlier
+
+
+def test_a_person_alone_in_an_area_has_no_neighbours(tables):
+    people = [person(random.Random(n), n) | {"area": area, "joined_at": None} for n, area in enumerate(["north", "south", "south", None])]
+    rows = [interaction(random.Random(0), f"{n}.{k}", person=f"p:{n}") for n in range(4) for k in range(4)]
+    for number, row in enumerate(rows):
+        row.update(sent(2) if number % 4 else ago(2) | {"kind": "opened", "direction": "in"})
+        row.update(is_machine=False, received_at=NOW, topic=None)
+    found = build(tables(rows, people), WORDS, NOW)
+    area = found.frame()["area|kind=any-out|channel=any|topic=any|window=all"]
+    mean, strength = found.context.priors["area|kind=any-out|channel=any|topic=any|window=all"]
+    assert np.isnan(area["p:0"]), "nobody else lives there"
+    assert np.isnan(area["p:3"]), "the area is not known"
+    assert area["p:1"] == area["p:2"] == np.float32((1 + mean * strength) / (3 + strength))
+
+
+# --- statistics that depend on the order of events ---------------------------------------------------------------------------------
+
+
+def test_messages_after_the_last_answer_are_unanswered(of_one):
+    frame = of_one(
+        sent(9),
+        sent(5, channel="door"),
+        ago(4) | {"channel": "email", "topic": "housing"},
+        sent(4),  # at the very time of the answer: not after it
+        sent(3, topic="housing"),
+        sent(2, topic="wages;housing"),
+        sent(1, is_machine=True),
+    ).iloc[0]
+    said = {name.split("|", 2)[2]: value for name, value in frame.items() if name.startswith("unanswered|")}
+    assert said == {
+        "channel=any|topic=any": 2,
+        "channel=email|topic=any": 2,
+        "channel=door|topic=any": 1,
+        "channel=any|topic=housing": 2,
+        "channel=any|topic=climate": 0,
+        "channel=any|topic=wages": 1,
+    }
+
+
+def test_what_was_stated_last_counts_and_of_two_at_once_the_larger(of_one):
+    stated = {"kind": "stated", "topic": "housing"}
+    frame = of_one(stated | ago(9) | {"value": 7.0}, stated | ago(2) | {"value": -3.5}, stated | ago(2), stated | ago(0) | {"topic": "gone"}).iloc[0]
+    assert frame["declared|kind=any-declared|channel=any|topic=housing"] == 1, "an empty value is 1"
+    assert frame["declared_age|kind=any-declared|channel=any|topic=housing"] == 2
+    assert np.isnan(frame["declared|kind=any-declared|channel=any|topic=wages"])
+
+
+def test_switches_follow_the_main_topics_in_the_order_of_time(of_one):
+    topics = ["housing", "climate;housing", None, "climate", "gone", "wages;climate"]
+    frame = of_one(*(ago(20 - number) | {"topic": topic} for number, topic in enumerate(topics)), ago(1) | {"topic": "housing", "is_machine": True})
+    assert frame["switches|kind=any-engagement|channel=any|topic=any-topic"].tolist() == [2]
+    tied = of_one(*(ago(3) | {"topic": topic} for topic in ("wages", "housing", "wages", "housing")))
+    assert tied["switches|kind=any-engagement|channel=any|topic=any-topic"].tolist() == [1], "of one time, in the order of audience.toml"
+
+
+def test_of_sources_at_the_same_time_the_first_of_the_vocabulary_counts(of_one):
+    frame = of_one(
+        ago(9) | {"source_id": "s1"}, ago(9) | {"source_id": "s0"}, ago(1) | {"source_id": "s9"}, ago(0, hours=1) | {"source_id": "s0", "is_machine": True}
+    )
+    said = {name: value for name, value in frame.iloc[0].items() if name.startswith("source|")}
+    assert said == {
+        f"source|which={which}|type={kind}": which == "first" and kind == "petition" for which in ("first", "last") for kind in ("petition", "event")
+    }
+
+
+def test_days_since_are_whole_utc_days(of_one):
+    assert of_one(ago(0, microseconds=1))["recency|kind=opened|channel=any|topic=any"].item() == 0
+    midnight = of_one({"occurred_at": NOW.replace(hour=0, minute=0) - timedelta(microseconds=1)})
+    assert midnight["recency|kind=opened|channel=any|topic=any"].item() == 1
 
 
 def test_an_empty_history_makes_empty_vectors(tables):
     vectors = build(tables([], []), WORDS, NOW)
     assert vectors.matrix.shape == (0, len(vectors.names))
     assert vectors.rows(["a:1"]).tolist() == [-1]
+    assert vectors.context.people == 0
 
 
 def test_one_person_without_interactions(tables):
     frame = build(tables([], [person(random.Random(0), 1) | {"joined_at": None}]), WORDS, NOW).frame()
     assert list(frame.index) == ["p:1"]
-    assert (frame.filter(like="count|") == 0).all(axis=None)
-    assert frame.filter(like="recency|").isna().all(axis=None)
-    assert (frame.filter(like="share|") == 0).all(axis=None)
-    assert frame["tenure|since=joined_at"].isna().all()
+    for zero in ("count", "machine", "sum", "decayed", "unanswered", "switches", "supply"):
+        assert (frame.filter(like=f"{zero}|") == 0).all(axis=None), zero
+    for missing in (
+        "recency",
+        "first",
+        "largest",
+        "share",
+        "rate",
+        "area",
+        "entropy",
+        "habit",
+        "overdue",
+        "declared",
+        "daypart",
+        "weekday",
+        "source",
+        "tenure",
+    ):
+        assert frame.filter(like=f"{missing}|").isna().all(axis=None), missing
+    assert (frame.filter(like="trend|") == 1).all(axis=None)
 
 
 def test_an_asked_person_whom_nobody_knows_has_no_interactions(tables):
     frame = build_rows(tables(*random_history(1, 50)), WORDS, pd.DataFrame({"person_id": ["nobody:1"], "as_of": [NOW]})).frame()
     assert (frame.filter(like="count|") == 0).all(axis=None)
     assert frame.filter(like="attribute|").isna().all(axis=None)
+    assert (frame.filter(like="supply|") > 0).any(axis=None)
 
 
-def test_words_that_left_the_vocabulary_count_for_any(tables):
-    row = interaction(random.Random(0), 0) | {"person_id": "p:1", "occurred_at": NOW - timedelta(days=1), "received_at": NOW, "is_machine": False}
-    row |= {"kind": "gone", "channel": "email", "topic": "gone", "direction": "in"}
-    frame = build(tables([row], []), WORDS, NOW).frame()
+def test_words_that_left_the_vocabulary_count_for_any(of_one):
+    frame = of_one({"kind": "gone", "topic": "gone", "channel": "email"})
     counted_in = [name for name in frame.filter(like="count|") if frame[name].item()]
-    assert counted_in == [f"count|kind=any-in|channel=email|topic=any|window={window}" for window in ("7d", "30d", "all")]
+    assert counted_in == [f"count|kind=any-in|channel=email|topic=any|window={window}" for window in ("30d", "all")]
+
+
+@pytest.mark.parametrize("as_of", [datetime(1969, 7, 20, 20, 17, tzinfo=UTC), datetime(1901, 1, 1, tzinfo=UTC), datetime(2180, 12, 31, 23, tzinfo=UTC)])
+def test_any_time_that_can_be_stored_is_fine(tables, as_of):
+    interactions, people = random_history(9, 40)
+    shift = as_of - NOW
+    for row in interactions:
+        row |= {"occurred_at": row["occurred_at"] + shift, "received_at": row["received_at"] + shift}
+    interactions[0] |= {"occurred_at": datetime(1900, 1, 1, tzinfo=UTC), "received_at": datetime(1900, 1, 1, tzinfo=UTC)}
+    found = build(tables(interactions, people), WORDS, as_of)
+    expected = SlowModel(interactions, people, WORDS, as_of, SOURCES)
+    for column, feature in enumerate(FEATURES):
+        equals(found.matrix[:, column], [expected.value(one, feature) for one in expected.base], feature)
+
+
+def test_ids_of_any_text_are_kept_apart(tables):
+    ids = ["o'brien:1", 'q":1', "é:1", "e\u0301:1", "\U0001f600:1", "%:1", "a\\:1", "a:" + "9" * 900, "A:1", "a:1", "'); DROP TABLE people; --"]
+    rows = [interaction(random.Random(number), number, person=name) for number, name in enumerate(ids)]
+    for row in rows:
+        row.update(ago(1), received_at=NOW)
+    found = build(tables(rows, []), WORDS, NOW)
+    assert found.person_ids.to_pylist() == sorted(ids, key=str.encode)
+    part = build(tables(rows, []), WORDS, NOW, people=[*ids[:2], ids[-1]])
+    assert part.matrix.tobytes() == found.matrix[found.rows(part.person_ids.to_pylist())].tobytes()
 
 
 def test_versions_are_noted_and_read(tables):
     history = tables(*random_history(2, 30))
-    assert build(history, WORDS, NOW).table_versions == {"interactions": 3, "people": 5}
+    assert build(history, WORDS, NOW).table_versions == {"interactions": 3, "people": 5, "sources": 0}
     nobody = build(history, WORDS, NOW, versions={"people": -1})
-    assert nobody.table_versions == {"interactions": 3, "people": -1}
+    assert nobody.table_versions == {"interactions": 3, "people": -1, "sources": 0}
     assert nobody.frame()["age|since=birth_year"].isna().all()
+    history.add([interaction(random.Random(1), "later")])
+    same(build(history, WORDS, NOW, versions={"interactions": 3}), build(tables(*random_history(2, 30)), WORDS, NOW))
 
 
 def test_progress_rises_to_one(tables):
@@ -340,11 +364,10 @@ def test_progress_rises_to_one(tables):
     assert (fractions[0], fractions[-1]) == (0.0, 1.0)
 
 
-def test_a_value_too_large_is_refused_without_naming_anyone(tables):
-    row = interaction(random.Random(0), 0) | {"person_id": "p:1", "kind": "gift", "direction": "in", "is_machine": False, "value": 1e12}
-    row |= {"occurred_at": NOW - timedelta(days=1), "received_at": NOW}
+@pytest.mark.parametrize("value", [1e12, -1e300, float("inf")])
+def test_a_value_too_large_is_refused_without_naming_anyone(of_one, value):
     with pytest.raises(VectorsError, match="too large") as caught:
-        build(tables([row], []), WORDS, NOW)
+        of_one({"kind": "gift", "value": value})
     assert "p:1" not in str(caught.value)
 
 
@@ -356,7 +379,7 @@ def test_a_time_without_zone_is_refused(tables, as_of):
 
 def test_any_zone_means_the_same_moment(tables):
     history = tables(*random_history(4, 80))
-    brussels = datetime.fromisoformat("2026-03-01T13:30:00+01:00")
+    brussels = datetime.fromisoformat("2026-03-31T14:30:00+02:00")
     same(build(history, WORDS, NOW), build(history, WORDS, brussels))
     assert build(history, WORDS, brussels).as_of == NOW
 

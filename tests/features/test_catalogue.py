@@ -1,14 +1,20 @@
-"""Names hold the whole definition, are unique and can be read back; the list of names is a golden file."""
+"""The list of names is a golden file; every vocabulary has a catalogue that can be laid out and built."""
 
+import random
 import re
+from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from features.catalogue import Feature, FeatureError, catalogue, definitions_hash, parse_name
-from features.vocabulary import Attribute, Channel, Kind, Topic, Vocabulary
+from features import context
+from features.catalogue import CONTEXTUAL, LEAVABLE, FeatureError, catalogue, families, parse_name
+from features.layout import layout
+from features.vectors import build
+from features.vocabulary import Attribute, Channel, Kind, SourceType, Topic, Vocabulary
+from tests.features.histories import NOW, SOURCES, WORDS, Tables, interaction, random_history
+from tests.features.slow_model import SlowModel
 
 GOLDEN = Path(__file__).with_name("names.txt")
 
@@ -16,7 +22,15 @@ GOLDEN = Path(__file__).with_name("names.txt")
 def vocabulary(kinds=("sign", "click", "sent"), topics=("housing", "climate"), channels=("email", "door"), **others):
     return Vocabulary(
         kinds=tuple(
-            Kind(id=kind, direction="out" if kind == "sent" else "in", engagement=kind != "sent", unit="EUR" if kind == "sign" else None, en=kind)
+            Kind(
+                id=kind,
+                direction="out" if kind == "sent" else "in",
+                engagement=kind != "sent",
+                answers=("sent",) if kind == "click" and "sent" in kinds else (),
+                declares=kind == "sign",
+                unit="EUR" if kind == "sign" else None,
+                en=kind,
+            )
             for kind in kinds
         ),
         channels=tuple(Channel(id=channel, en=channel) for channel in channels),
@@ -25,8 +39,12 @@ def vocabulary(kinds=("sign", "click", "sent"), topics=("housing", "climate"), c
             Attribute(id="household", type="numeric", en="household"),
             Attribute(id="age", type="category", categories=("18-24", "65 +", "ÿ=|."), en="age"),
         ),
+        source_types=(SourceType(id="petition", en="petition"),),
         **others,
     )
+
+
+LARGE = vocabulary(kinds=("sent", *(f"kind{n}" for n in range(7))), topics=tuple(f"topic{n}" for n in range(12)), channels=tuple(f"ch{n}" for n in range(5)))
 
 
 def test_names_are_those_of_the_golden_file():
@@ -45,11 +63,10 @@ def test_names_are_unique_reversible_and_fit_for_lightgbm():
         assert re.fullmatch(r"[A-Za-z0-9_|=.-]+", feature.name)
 
 
-@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
-def test_any_category_comes_back_from_its_name(category):
-    feature = Feature("attribute", id="gender", category=category)
-    assert parse_name(feature.name) == feature
-    assert re.fullmatch(r"[A-Za-z0-9_|=.-]+", feature.name)
+def test_the_golden_file_has_every_statistic():
+    from features.definition import FIELDS
+
+    assert {feature.statistic for feature in catalogue(vocabulary())} == set(FIELDS)
 
 
 def test_a_column_belongs_to_a_topic_if_and_only_if_it_has_the_field():
@@ -60,11 +77,18 @@ def test_a_column_belongs_to_a_topic_if_and_only_if_it_has_the_field():
     assert without < {feature.name for feature in catalogue(vocabulary())}
 
 
-def test_the_catalogue_stays_small():
-    large = vocabulary(
-        kinds=("sent", *(f"kind{n}" for n in range(7))), topics=tuple(f"topic{n}" for n in range(12)), channels=tuple(f"ch{n}" for n in range(5))
-    )
-    assert 300 < len(catalogue(large)) < 520
+def test_twelve_topics_make_hundreds_of_columns_but_not_thousands():
+    assert 200 <= len(catalogue(LARGE)) < 800
+
+
+@pytest.mark.parametrize("words", [vocabulary(), LARGE, WORDS])
+def test_families_partition_the_catalogue(words):
+    found = families(words)
+    members = [feature for family in found.values() for feature in family]
+    assert sorted(members, key=catalogue(words).index) == list(catalogue(words))
+    assert len(set(members)) == len(members)
+    assert [catalogue(words).index(family[0]) for family in found.values()] == sorted(catalogue(words).index(family[0]) for family in found.values())
+    assert all(family for family in found.values())
 
 
 def test_windows_come_from_the_vocabulary():
@@ -74,65 +98,64 @@ def test_windows_come_from_the_vocabulary():
     assert {feature.half_life for feature in catalogue(vocabulary(half_lives_days=(3, 40)))} - {None} == {"3d", "40d"}
 
 
-def test_a_vocabulary_without_topics_or_attributes_has_features_too():
-    bare = Vocabulary(kinds=(Kind(id="open", direction="in", en="letter opened"),), channels=(Channel(id="post", en="post"),))
-    names = [feature.name for feature in catalogue(bare)]
-    assert "count|kind=open|channel=any|topic=any|window=90d" in names
-    assert not any("any-topic" in name for name in names)
-
-
-def test_the_hash_follows_names_and_order():
-    features = catalogue(vocabulary())
-    assert re.fullmatch(r"[0-9a-f]{64}", definitions_hash(features))
-    assert definitions_hash(features) == definitions_hash(tuple(features))
-    assert definitions_hash(features) != definitions_hash(features[::-1])
-    assert definitions_hash(features) != definitions_hash(features[1:])
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"statistic": "median"}, "allowed: count"),
-        ({"statistic": "count", "kind": "open"}, "kind, channel, topic, window"),
-        ({"statistic": "recency", "kind": "open", "channel": "any", "topic": "any", "window": "7d"}, "given: kind, channel, topic, window"),
-        ({"statistic": "count", "kind": "Open", "channel": "any", "topic": "any", "window": "7d"}, "kind='Open'"),
-        ({"statistic": "count", "kind": "any", "channel": "any", "topic": "any", "window": "0d"}, "whole days such as 90d"),
-        ({"statistic": "decayed", "kind": "any", "channel": "any", "topic": "any", "half_life": "all"}, "half_life='all'"),
-        ({"statistic": "attribute", "id": "gender", "category": ""}, "not empty"),
-        ({"statistic": "count", "kind": "any", "channel": "any-in", "topic": "any", "window": "7d"}, "channel='any-in'"),
-        ({"statistic": "count", "kind": 3, "channel": "any", "topic": "any", "window": "7d"}, "is text"),
-    ],
-)
-def test_a_feature_that_cannot_be_is_refused(fields, said):
-    with pytest.raises(FeatureError, match=re.escape(said)):
-        Feature(**fields)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        "count",
-        "count|kind=open|channel=any|topic=any|window",
-        "count|channel=any|kind=open|topic=any|window=7d",
-        "count|kind=open|kind=open|channel=any|topic=any|window=7d",
-        "count|kind=open|channel=any|topic=any|window=7d|__class__=x",
-        "attribute|id=gender|category=.ff",
-        "attribute|id=gender|category=a b",
-        "attribute|id=gender|category=.41",
-    ],
-)
-def test_what_is_no_name_is_refused(name):
-    with pytest.raises(FeatureError):
-        parse_name(name)
-
-
 @pytest.mark.parametrize("group", [{"kinds": ("any", "sent")}, {"topics": ("any",)}, {"channels": ("any",)}])
 def test_the_id_any_is_refused(group):
     with pytest.raises(FeatureError, match="means whichever"):
         catalogue(vocabulary(**group))
 
 
-def test_a_feature_cannot_change():
-    with pytest.raises(AttributeError):
-        catalogue(vocabulary())[0].kind = "other"
+@pytest.mark.parametrize("left", [*((family,) for family in LEAVABLE), LEAVABLE])
+def test_families_that_are_left_out_are_needed_by_no_other(left):
+    words = WORDS.model_copy(update={"leave_out": left})
+    features = catalogue(words)
+    assert list(families(words)) == [family for family in families(WORDS) if family not in left]
+    assert set(features) < set(catalogue(WORDS))
+    assert layout(features, words).features == features
+    assert len(context.formulas(features, words)) == len([feature for feature in features if feature.statistic in CONTEXTUAL])
+
+
+def test_a_family_that_others_are_made_of_cannot_be_left_out():
+    with pytest.raises(FeatureError, match=r"'frequency' is not a family that can be left out; allowed: decay, "):
+        catalogue(WORDS.model_copy(update={"leave_out": ("frequency",)}))
+
+
+def test_too_many_topics_are_refused():
+    with pytest.raises(FeatureError, match=r"1,024 topics are too many; at most 1,023"):
+        catalogue(vocabulary(topics=tuple(f"t{number}" for number in range(1024))))
+
+
+BARE = Vocabulary(kinds=(Kind(id="open", direction="in", en="letter opened"),), channels=(Channel(id="post", en="post"),))
+WITHOUT = {
+    "topics": {"topics": ()},
+    "messages": {"kinds": tuple(kind.model_copy(update={"answers": ()}) for kind in WORDS.kinds if kind.direction == "in")},
+    "answers": {"kinds": tuple(kind.model_copy(update={"engagement": False, "answers": ()}) for kind in WORDS.kinds)},
+    "values": {"kinds": tuple(kind.model_copy(update={"unit": None}) for kind in WORDS.kinds)},
+    "windows": {"windows_days": ()},
+    "half-lives": {"half_lives_days": ()},
+    "one window": {"windows_days": (730,)},
+    "source types and attributes": {"source_types": (), "attributes": ()},
+    "all that can be left out": {"leave_out": LEAVABLE},
+    "a clock of its own": {"timezone": "UTC"},
+}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("missing", [*WITHOUT, "all of it"])
+def test_a_vocabulary_without_something_is_laid_out_and_built(tmp_path, missing):
+    words = BARE if missing == "all of it" else Vocabulary.model_validate(WORDS.model_dump() | WITHOUT[missing])
+    features = catalogue(words)
+    assert layout(features, words).features == features
+    assert {formula.feature for formula in context.formulas(features, words)} == {feature for feature in features if feature.statistic in CONTEXTUAL}
+    interactions, people = random_history(1, 80)
+    interactions.append(interaction(random.Random(0), "open") | {"kind": "open", "direction": "in", "occurred_at": NOW - timedelta(days=3), "received_at": NOW})
+    found = build(Tables(tmp_path, interactions, people, words=words), words, NOW)
+    model = SlowModel(interactions, people, words, NOW, SOURCES)
+    assert found.person_ids.to_pylist() == model.base
+    for column, feature in enumerate(features):
+        np.testing.assert_allclose(found.matrix[:, column], [model.value(one, feature) for one in model.base], rtol=1e-6, atol=1e-9, err_msg=feature.name)
+
+
+def test_what_a_vocabulary_has_no_words_for_has_no_columns():
+    names = [feature.name for feature in catalogue(BARE)]
+    assert "count|kind=open|channel=any|topic=any|window=90d" in names
+    assert not any("any-topic" in name or "any-out" in name or name.startswith(("declared", "source", "attribute", "rate", "sum")) for name in names)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from features.checks import Checks
 from features.faults import Faults, ImportFault, did_you_mean, listed, shown
+from features.history import History
+from features.imports import import_files
 from features.tables import TABLES, Column
-from features.values import TIME, accepts, parse
+from features.values import TIME, accepts, parse, several_of
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 PYTHON_PERSON_ID = r"\A[A-Za-z0-9_.\-]{1,63}:.{1,255}\Z"
@@ -88,6 +90,13 @@ def test_bad_rows_do_not_stop_good_ones(check):
         ("kind", "qqqqqq", "allowed: letter_sent, letter_open, gift"),
         ("channel", "dor", "Did you mean 'door'?"),
         ("topic", "housng", "Did you mean 'housing'?"),
+        ("topic", "climate;housng", "at least one is not among the topics of audience.toml (allowed: housing, climate). Did you mean 'housing'?"),
+        ("topic", "housing;", "empty place"),
+        ("topic", "housing; ;climate", "empty place"),
+        ("topic", ";", "empty place"),
+        ("topic", "housing,climate", "is not among the topics"),
+        ("topic", "   ", "is not among the topics"),
+        ("kind", "gift;gift", "is not among the kinds"),
         ("direction", "out", "disagrees"),
         ("direction", "sideways", "allowed: in, out"),
         ("collected_how", "observd", "Did you mean 'observed'?"),
@@ -152,6 +161,51 @@ def test_no_rows_at_all_is_fine(check, workspace):
 def test_now_needs_a_time_zone(workspace):
     with pytest.raises(ValueError, match="naive"):
         Checks(TABLES["people"], workspace.vocabulary, now=datetime(2025, 1, 1))  # noqa: DTZ001
+
+
+# several topics in one cell
+
+
+def test_several_topics_are_written_in_one_way(check):
+    given = ["housing", None, "climate;housing", " climate ; housing ", "housing;housing", "climate;housing;climate", "", " housing"]
+    rows = [{**GOOD, "topic": topic, "interaction_id": f"i{number}"} for number, topic in enumerate(given)]
+    checked = check("interactions", *rows)
+    assert not checked.faults
+    wanted = ["housing", None, "climate;housing", "climate;housing", "housing", "climate;housing", None, "housing"]
+    assert checked.rows.column("topic").to_pylist() == wanted
+
+
+def test_a_refused_list_of_topics_stops_its_own_row_only(check):
+    given = ["housing;climate", "housing;wages", "climate", ";climate", "housing;wages"]
+    checked = check("interactions", *({**GOOD, "topic": topic, "interaction_id": f"i{number}"} for number, topic in enumerate(given)))
+    assert checked.rows.column("topic").to_pylist() == ["housing;climate", "climate"]
+    assert checked.faults.lines.tolist() == [3, 5, 6]
+
+
+@settings(deadline=None, max_examples=60)
+@given(values=st.lists(st.lists(st.sampled_from(["a", "b", " a", "c ", "d", ""]), min_size=1, max_size=4).map(";".join), min_size=1, max_size=6))
+def test_lists_of_ids_are_those_of_plain_python(values):
+    known = ("a", "b", "c")
+    parsed = parse(Column("topic", "text", "", nullable=True), pa.array(values, pa.string()), now=NOW)
+    several_of(parsed, known, "known")
+    expected = []
+    for value in values:
+        ids = [one.strip() for one in value.split(";")]
+        expected.append(";".join(dict.fromkeys(ids)) if set(ids) <= set(known) else None)
+    assert parsed.values.to_pylist() == expected
+    refused = {int(row) for rows, _ in parsed.faults for row in rows}
+    assert refused == {row for row, value in enumerate(values) if value and expected[row] is None}
+
+
+def test_several_topics_come_from_files_of_every_delimiter(workspace, tmp_path):
+    row = {**GOOD, "topic": "climate; housing"}
+    comma, semicolon = tmp_path / "comma.csv", tmp_path / "semicolon.csv"
+    comma.write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n", encoding="utf-8")
+    values = {**row, "interaction_id": "i2", "topic": '"climate;housing;climate"'}
+    semicolon.write_text(";".join(row) + "\n" + ";".join(values.values()) + "\n", encoding="utf-8")
+    assert import_files(workspace, "interactions", [comma, semicolon], now=NOW).stored == 2
+    stored = History(workspace.tables, workspace.vocabulary).read("interactions")
+    assert stored.column("topic").to_pylist() == ["climate;housing"] * 2
 
 
 # headers

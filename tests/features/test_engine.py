@@ -68,6 +68,14 @@ def test_a_kept_result_and_a_registered_table_are_relations():
         assert engine.table("SELECT sum(n) AS n FROM doubles").to_pylist() == [{"n": 12}]
 
 
+def test_a_range_of_texts_is_of_their_bytes_and_takes_any_quote():
+    with Engine() as engine:
+        engine.register("all_names", pa.table({"name": ["B", "a", "a'b", "b", "é"]}))
+        for low, high, count in ((None, None, 5), ("a", "b", 3), ("a'b", None, 3), ("a' OR 1=1 --", "a'", 0), (None, "é", 5)):
+            engine.between("names", "all_names", "name", low, high)
+            assert engine.table("SELECT count(*) AS n FROM names").column("n")[0].as_py() == count
+
+
 def test_no_extension_is_loaded_from_outside():
     with Engine() as engine:
         with pytest.raises(duckdb.Error):

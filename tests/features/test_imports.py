@@ -208,7 +208,7 @@ _rows = st.lists(
             "kind": st.sampled_from(["gift", "letter_sent", "letter_open"]),
             "channel": st.sampled_from(["door", "email"]),
             "topic": st.sampled_from([None, "housing", "climate"]),
-            "value": st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),
+            "value": st.one_of(st.none(), st.floats(-(2**32), 2**32)),
             "source_id": _words,
             "collected_how": st.sampled_from(["public", "observed"]),
             "is_machine": st.booleans(),

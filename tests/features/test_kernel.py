@@ -1,117 +1,143 @@
 """The reductions are exact: the order of interactions changes no bit, and what cannot be exact is refused."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features import kernel
-from features.catalogue import Feature
-from features.layout import DAY, layout
-from features.vocabulary import Channel, Kind, Vocabulary
+from features.catalogue import catalogue
+from features.layout import DAY, Keys, layout
+from tests.features.histories import WORDS
 
-WORDS = Vocabulary(
-    kinds=(Kind(id="gift", direction="in", engagement=True, unit="EUR", en="gift"), Kind(id="sent", direction="out", en="sent")),
-    channels=(Channel(id="post", en="post"),),
-    windows_days=(7,),
-)
-FEATURES = (
-    Feature("count", "any", "any", "any", "7d"),
-    Feature("count", "any", "any", "any", "all"),
-    Feature("recency", "gift", "any", "any"),
-    Feature("decayed", "any", "any", "any", half_life="3d"),
-    Feature("decayed", "gift", "any", "any", half_life="30d"),
-    Feature("sum", "gift", "any", "any", "7d"),
-    Feature("sum", "gift", "any", "any", "all"),
-)
+FEATURES = catalogue(WORDS)
 PLAN = layout(FEATURES, WORDS).reduction
-GIFT, SENT = 0, 2 * 1 * 2 * 2 + 2
+KEYS = Keys(WORDS)
+NAMES = {feature.name: column for column, feature in enumerate(FEATURES)}
+ANSWERS = "kind=any-engagement|channel=any|topic=any"
 
 
-def batch(rows, gifts, ages, values):
-    buckets = (np.asarray(ages) > 7 * DAY).astype(np.int64)
-    cells = np.where(gifts, GIFT, SENT) * PLAN.n_buckets + buckets
-    return kernel.Batch(np.array(rows, np.int32), cells.astype(np.int32), np.array(ages, np.int64), np.array(values, np.float64))
+def cell(age, kind="gift", *, topic=3, again=0, machine=0):
+    out = int(kind in {"sent", "called"})
+    key = np.ravel_multi_index((KEYS.kinds.index(kind), 0, topic, again, out, machine), KEYS.shape)
+    return int(key) * PLAN.n_buckets + int(np.searchsorted(PLAN.bounds, age))
 
 
-def reduced(given_batch, n_rows):
-    matrix = np.zeros((n_rows, len(FEATURES)), np.float32)
-    matrix[:, 2] = np.nan
-    totals = np.zeros((n_rows, len(PLAN.accumulated)), np.int64)
-    status = kernel.scatter(kernel.partition(given_batch, n_rows), PLAN, matrix, totals)
-    return status, matrix, totals
+def batch(items):
+    """Interactions (row, kind, topic's code, age, value, slot, source) as the kernel takes them; its days run from midnight, as here."""
+    columns = [list(column) for column in zip(*items, strict=True)] or [[]] * 7
+    rows, kinds, topics, ages, values, slots, sources = columns
+    cells = [cell(age, kind, topic=topic) for kind, topic, age in zip(kinds, topics, ages, strict=True)]
+    days = [-(-age // DAY) for age in ages]
+    given_columns = (rows, cells, days, ages, values, slots, sources)
+    made = kernel.Batch(*(np.array(column, kind) for column, kind in zip(given_columns, ("i4", "i4", "i4", "i8", "f8", "i4", "i4"), strict=True)))
+    for array in made:
+        array.setflags(write=False)
+    return made
 
 
-def finished(given_batch, n_rows=3):
-    status, matrix, totals = reduced(given_batch, n_rows)
+def reduced(items, n_rows=3, workers=1):
+    matrix = np.full((n_rows, len(FEATURES)), 7.0, np.float32)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        status, slides = kernel.reduce(batch(items), PLAN, matrix, pool, workers)
+    return status, matrix, slides
+
+
+def finished(items, **more):
+    status, matrix, _ = reduced(items, **more)
     assert status == kernel.FINE
-    kernel.finish(PLAN, matrix, totals)
     return matrix
 
 
 interactions = st.lists(
-    st.tuples(st.integers(0, 2), st.booleans(), st.integers(1, 4000 * DAY), st.floats(-1e6, 1e6)),
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from(["gift", "opened", "sent", "stated", "left"]),
+        st.integers(0, 3),
+        st.sampled_from([1, DAY, 7 * DAY, 7 * DAY + 1]) | st.integers(1, 4000 * DAY),
+        st.just(np.nan) | st.floats(-1e6, 1e6),
+        st.integers(0, 27),
+        st.integers(0, 2),
+    ),
     max_size=40,
 )
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(interactions, st.randoms(use_true_random=False))
-def test_the_order_of_interactions_changes_no_bit(items, random):
+def test_neither_the_order_of_interactions_nor_the_number_of_workers_changes_a_bit(items, random):
     shuffled = random.sample(items, len(items))
-    one, other = (finished(batch(*zip(*order, strict=True))) if order else finished(batch([], [], [], [])) for order in (items, shuffled))
-    assert one.tobytes() == other.tobytes()
+    assert finished(items).tobytes() == finished(shuffled).tobytes() == finished(items, workers=2).tobytes()
+    assert reduced(items)[2].tolist() == reduced(shuffled, workers=3)[2].tolist()
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(interactions)
 def test_reductions_are_what_they_say(items):
-    matrix = finished(batch(*zip(*items, strict=True)) if items else batch([], [], [], []))
+    matrix = finished(items)
     for row in range(3):
-        mine = [(gift, age, value) for r, gift, age, value in items if r == row]
-        gifts = [(age, value) for gift, age, value in mine if gift]
-        count, count_all, recency, decayed, decayed_gift, total, total_all = matrix[row].tolist()
-        assert count == sum(age <= 7 * DAY for _, age, _ in mine)
-        assert count_all == len(mine)
-        assert recency == np.float32(min(age for age, _ in gifts) / DAY) if gifts else np.isnan(recency)
-        assert decayed == pytest.approx(sum(2.0 ** (-age / DAY / 3) for _, age, _ in mine), rel=1e-6, abs=1e-10)
-        assert decayed_gift == pytest.approx(sum(2.0 ** (-age / DAY / 30) for age, _ in gifts), rel=1e-6, abs=1e-10)
+        mine = [item for item in items if item[0] == row]
+        answers = [item for item in mine if item[1] in {"gift", "opened"}]
+        gifts = [(age, value) for _, kind, _, age, value, _, _ in mine if kind == "gift" and not np.isnan(value)]
+        days = [-(-item[3] // DAY) for item in answers]
+        said = {name: matrix[row, column].item() for name, column in NAMES.items()}
+        assert said[f"count|{ANSWERS}|window=7d"] == sum(item[3] <= 7 * DAY for item in answers)
+        assert said[f"count|{ANSWERS}|window=all"] == len(answers)
+        np.testing.assert_equal([said[f"recency|{ANSWERS}"], said[f"first|{ANSWERS}"]], [float(min(days)), float(max(days))] if days else [np.nan] * 2)
+        assert said[f"decayed|{ANSWERS}|half_life=10d"] == pytest.approx(sum(2.0 ** (-day / 10) for day in days), rel=1e-6, abs=1e-10)
         tolerance = 1e-6 * (1 + sum(abs(value) for _, value in gifts))
-        assert total == pytest.approx(sum(value for age, value in gifts if age <= 7 * DAY), abs=tolerance)
-        assert total_all == pytest.approx(sum(value for _, value in gifts), abs=tolerance)
+        assert said["sum|kind=gift|channel=any|topic=any|window=7d"] == pytest.approx(sum(value for age, value in gifts if age <= 7 * DAY), abs=tolerance)
+        assert said["sum|kind=gift|channel=any|topic=any|window=all"] == pytest.approx(sum(value for _, value in gifts), abs=tolerance)
+        largest = np.float32(max(value for _, value in gifts)) if gifts else np.nan
+        np.testing.assert_equal(said["largest|kind=gift|channel=any|topic=any"], largest)
+        monday = sum(item[5] < 4 for item in answers) / len(answers) if answers else np.nan
+        np.testing.assert_equal(said[f"weekday|{ANSWERS}|day=monday"], np.float32(monday))
 
 
-def test_a_partition_keeps_every_interaction_and_brings_blocks_together():
-    random = np.random.default_rng(3)
-    size = 20_000
-    rows = random.integers(0, 5000, size).astype(np.int32)
-    given_batch = kernel.Batch(rows, np.arange(size, dtype=np.int32), np.arange(size, dtype=np.int64) * 3, np.arange(size) * 0.5)
-    parted = kernel.partition(given_batch, 5000)
-    assert (np.diff(parted.row >> kernel.BLOCK_BITS) >= 0).all()
-    np.testing.assert_array_equal(parted.row, rows[parted.cell])
-    np.testing.assert_array_equal(parted.age, parted.cell * 3)
-    np.testing.assert_array_equal(parted.value, parted.cell * 0.5)
-    np.testing.assert_array_equal(np.sort(parted.cell), np.arange(size))
+@settings(max_examples=50)
+@given(interactions)
+def test_a_row_slides_when_its_next_interaction_leaves_a_window(items):
+    slides = reduced(items)[2]
+    for row in range(3):
+        leaving = [min(bound for bound in PLAN.bounds if age <= bound) - age + 1 for r, _, _, age, *_ in items if r == row and age <= PLAN.bounds[-1]]
+        assert slides[row] == min(leaving, default=kernel.NEVER)
+
+
+def test_interactions_are_brought_together_by_row():
+    rows = np.random.default_rng(3).integers(0, 500, 20_000).astype(np.int32)
+    starts, order = kernel.grouped(rows, 501)
+    np.testing.assert_array_equal(rows[order], np.sort(rows))
+    np.testing.assert_array_equal(np.diff(starts), np.bincount(rows, minlength=501))
+    np.testing.assert_array_equal(order, np.argsort(rows, kind="stable"))
 
 
 def test_an_empty_matrix_and_an_empty_batch_work():
-    assert kernel.partition(batch([], [], [], []), 0).row.size == 0
-    assert finished(batch([], [], [], []), 0).shape == (0, len(FEATURES))
+    assert finished([], n_rows=0).shape == (0, len(FEATURES))
+    assert finished([], n_rows=1)[0, NAMES[f"count|{ANSWERS}|window=all"]] == 0
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 2.0**33, -(2.0**33)])
+def item(kind="gift", value=np.nan, age=DAY):
+    return (0, kind, 3, age, value, 0, 0)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 2.0**33, -(2.0**33)])
 def test_a_value_that_cannot_be_summed_exactly_is_refused(value):
-    assert reduced(batch([0], [True], [DAY], [value]), 1)[0] == kernel.VALUE_TOO_LARGE
-    assert reduced(batch([0], [False], [DAY], [value]), 1)[0] == kernel.FINE, "only kinds with a unit have sums"
+    assert reduced([item(value=value)])[0] == kernel.VALUE_TOO_LARGE
+    assert reduced([item("opened", value)])[0] == kernel.FINE, "only kinds with a unit have sums"
+    assert reduced([item(value=2.0**32)])[0] == kernel.FINE
 
 
 def test_a_total_that_would_overflow_is_refused():
-    many = 3000
-    status, _, _ = reduced(batch([0] * many, [True] * many, [DAY] * many, [2.0**31] * many), 1)
-    assert status == kernel.TOTAL_TOO_LARGE
+    assert reduced([item(value=2.0**31)] * 3000)[0] == kernel.TOTAL_TOO_LARGE
+    apart = [item(value=2.0**31, age=age) for age in (DAY, 20 * DAY) for _ in range(1500)]
+    assert reduced(apart)[0] == kernel.TOTAL_TOO_LARGE, "each window alone would do"
 
 
-def test_finish_tells_the_largest_count():
-    matrix = np.zeros((2, len(FEATURES)), np.float32)
-    matrix[1, 0], matrix[1, 1] = 2.0**23, 2.0**23
-    assert kernel.finish(PLAN, matrix, np.zeros((2, len(PLAN.accumulated)), np.int64)) == kernel.COUNT_LIMIT
+def test_a_count_that_float32_does_not_hold_is_refused():
+    out = np.zeros(len(FEATURES), np.float32)
+    out[[NAMES[f"count|{ANSWERS}|window=7d"], NAMES[f"count|{ANSWERS}|window=30d"]]] = 2.0**23
+    assert kernel._finish.py_func(out, np.zeros(PLAN.accumulated.size, np.int64), PLAN) == kernel.COUNT_TOO_LARGE
+    out[:] = 0
+    assert kernel._finish.py_func(out, np.zeros(PLAN.accumulated.size, np.int64), PLAN) == kernel.FINE

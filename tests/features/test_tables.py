@@ -46,6 +46,12 @@ def test_the_schema_of_interactions():
     assert not schema.field("kind").nullable
 
 
+def test_one_column_holds_several_and_the_document_says_so():
+    several = [(table.name, column.name) for table in TABLES.values() for column in table.columns if column.several]
+    assert several == [("interactions", "topic")]
+    assert "| *topics*, one or more | what it was about; several topics separated by `;`, the main one first |" in data_dictionary()
+
+
 def test_peoples_attributes_come_from_the_vocabulary():
     attributes = {"size": {"type": "numeric", "en": "size"}, "gender": {"type": "category", "categories": ["f", "m"], "en": "gender"}}
     vocabulary = parse_vocabulary({**WORDS, "attributes": attributes})

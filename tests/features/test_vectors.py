@@ -1,9 +1,6 @@
-"""Vectors: looked up by person, published and opened again to the bit, built from the stored history."""
+"""Vectors: looked up by person, shown without naming anyone, built from the stored history."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.catalogue import catalogue, definitions_hash
+from features.catalogue import catalogue, definitions_hash, families
 from features.history import History
 from features.tables import TABLES, arrow_schema
-from features.vectors import Vectors, VectorsError, build, build_rows, open_current, publish
+from features.vectors import Vectors, VectorsError, build, build_rows
 from features.vocabulary import Channel, Kind, Topic, Vocabulary
 
-ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 WORDS = Vocabulary(
     kinds=(Kind(id="signed", direction="in", engagement=True, en="signed"), Kind(id="sent", direction="out", en="sent")),
@@ -81,99 +77,24 @@ def test_the_frame_shares_the_matrix():
     assert np.shares_memory(frame.to_numpy(), found.matrix)
 
 
-def test_the_notebook_sees_families_and_what_is_missing():
-    shown = vectors()._repr_html_()
+def test_the_notebook_sees_shape_time_families_and_how_much_is_missing():
+    shown = vectors(("a:secret1", "a:secret2", "a:secret3"))._repr_html_()
     assert f"3 rows x {len(FEATURES)} columns, as of 2026-03-01 00:00 UTC" in shown
-    assert "recency" in shown
-    assert vectors(())._repr_html_()
+    for family, members in families(WORDS).items():
+        assert f"<tr><td>{family}</td><td>{len(members)}</td>" in shown
+    assert f"<td>frequency</td><td>{len(families(WORDS)['frequency'])}</td><td>{3 / 3 / len(families(WORDS)['frequency']):.1%}</td>" in shown
+    assert "secret" not in shown
+    assert "0 rows" in vectors(())._repr_html_()
 
 
-@pytest.mark.parametrize("ids", [("a:1", "b:2", "c:3"), ("a:1",), ()])
-def test_published_vectors_open_to_the_same_bits(tmp_path, ids):
-    made = vectors(ids)
-    publish(made, tmp_path)
-    found = open_current(tmp_path)
-    assert found.person_ids.equals(made.person_ids)
-    assert found.matrix.tobytes() == made.matrix.tobytes()
-    assert found.matrix.flags.c_contiguous
-    for field in ("names", "as_of", "definitions_hash", "table_versions", "vocabulary_fingerprint"):
-        assert getattr(found, field) == getattr(made, field)
-    assert found.as_ofs.tolist() == made.as_ofs.tolist()
-    assert found.rows(["b:2"]).tolist() == made.rows(["b:2"]).tolist()
+def test_the_notebook_sees_columns_that_this_release_does_not_know():
+    shown = vectors(names=("<b>", "count", *(feature.name for feature in FEATURES[2:])))._repr_html_()
+    assert "<td>other</td><td>2</td>" in shown
 
 
-def test_opened_vectors_are_memory_mapped_and_cannot_be_changed(tmp_path):
-    publish(vectors(), tmp_path)
-    found = open_current(tmp_path)
-    assert isinstance(found.matrix, np.memmap)
-    with pytest.raises(ValueError, match="read-only"):
-        found.matrix[0, 0] = 1
-
-
-def test_readers_keep_what_they_have_opened(tmp_path):
-    publish(vectors(), tmp_path)
-    opened = open_current(tmp_path)
-    for _ in range(4):
-        publish(vectors(("z:9",)), tmp_path, kept=0)
-    assert opened.matrix.tobytes() == vectors().matrix.tobytes()
-    assert opened.rows(["b:2"]).tolist() == [1]
-    assert len(open_current(tmp_path)) == 1
-
-
-def test_rows_in_another_order_are_published_sorted(tmp_path):
-    made = vectors(("c:3", "a:1", "b:2"))
-    publish(made, tmp_path)
-    found = open_current(tmp_path)
-    assert found.person_ids.to_pylist() == ["a:1", "b:2", "c:3"]
-    assert found.matrix.tobytes() == made.matrix[[1, 2, 0]].tobytes()
-
-
-def test_vectors_of_several_times_or_rows_per_person_are_not_published(tmp_path):
-    with pytest.raises(VectorsError, match="several times"):
-        publish(vectors(as_ofs=["2026-01-01", "2026-02-01", "2026-03-01"]), tmp_path)
-    with pytest.raises(VectorsError, match="several rows"):
-        publish(vectors(("a:1", "a:1", "b:2")), tmp_path)
-    assert not (tmp_path / "CURRENT").exists()
-
-
-def rewrite(folder, **changed):
-    """Replace entries of a manifest, as a fault or another release would leave it."""
-    import json
-
-    path = folder / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"rows": 2}, r"the manifest states \(2, "),
-        ({"definitions_hash": "0" * 64}, "names and their hash disagree"),
-        ({"names": ["count"]}, "cannot be opened"),
-        ({"as_of": "yesterday"}, "cannot be opened"),
-        ({"table_versions": None}, "cannot be opened"),
-    ],
-)
-def test_a_manifest_that_does_not_fit_is_refused(tmp_path, changed, said):
-    rewrite(publish(vectors(), tmp_path), **changed)
-    with pytest.raises(VectorsError, match=said):
-        open_current(tmp_path)
-
-
-def test_a_damaged_matrix_is_refused(tmp_path):
-    path = publish(vectors(), tmp_path) / "matrix.npy"
-    path.write_bytes(b"\x00" * path.stat().st_size)
-    with pytest.raises(VectorsError, match="cannot be opened"):
-        open_current(tmp_path)
-
-
-def test_opening_needs_neither_ibis_nor_numba(tmp_path):
-    publish(vectors(), tmp_path)
-    code = (
-        "import sys; from features.vectors import open_current; found = open_current(sys.argv[1]); assert found.rows(['b:2']).tolist() == [1];"
-        "assert not {'ibis', 'numba', 'duckdb'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=ROOT)
+def test_many_rows_are_sampled_and_it_says_so():
+    made = vectors(pa.array([f"{n:06}" for n in range(20_000)]).to_pylist())
+    assert "missing, of every 2th row" in made._repr_html_()
 
 
 # --- from the stored history -------------------------------------------------------------------------------------------------------
@@ -212,7 +133,7 @@ def test_vectors_of_the_stored_history_and_of_its_past_versions(tmp_path):
     frame = first.frame()
     assert frame["count|kind=signed|channel=any|topic=housing|window=all"].tolist() == [0, 1, 0, 1]
     assert frame["age|since=birth_year"].tolist()[:3] == [46, 45, 44]
-    assert first.table_versions == {"interactions": 0, "people": 0}
+    assert first.table_versions == {"interactions": 0, "people": 0, "sources": -1}
 
     stored(tmp_path, [interaction(3, "a:2", 2)], [])
     assert build(history, WORDS, NOW).frame()["count|kind=signed|channel=any|topic=any|window=7d"].tolist() == [0, 1, 1, 1]

@@ -1,19 +1,31 @@
 """The words of `audience.toml`: what they say, and what is refused, by its key."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from features.vocabulary import Labels, Vocabulary, VocabularyError, parse_vocabulary
 
+FEATURES = Path(__file__).resolve().parents[2] / "features"
 WORDS = {
     "kinds": {
-        "letter_open": {"direction": "in", "engagement": True, "en": ["letter opened", "letters opened"], "fr": ["lettre ouverte", "lettres ouvertes"]},
+        "letter_open": {
+            "direction": "in",
+            "engagement": True,
+            "answers": ["letter_sent"],
+            "en": ["letter opened", "letters opened"],
+            "fr": ["lettre ouverte", "lettres ouvertes"],
+        },
         "letter_sent": {"direction": "out", "en": ["letter sent", "letters sent"]},
         "sms": {"direction": "out", "en": "sms"},
+        "form": {"direction": "in", "declares": True, "en": "form"},
     },
     "channels": {"email": {"en": "e-mail", "fr": "courriel"}},
     "topics": {"housing": {"en": "housing", "nl": "wonen"}, "rent": {"en": "rent", "parent": "housing", "sensitivity": "special"}},
     "attributes": {"gender": {"type": "category", "categories": ["f", "m"], "en": "gender", "sensitivity": "special"}},
+    "source_types": {"petition": {"en": "petition", "fr": "pétition"}},
     "experiments": {"mailing": {"outcome": "voted", "en": "mailing", "arms": {"a": "hello"}}},
     "features": {"windows_days": [7, 30]},
 }
@@ -32,7 +44,40 @@ def test_what_the_file_says_is_found_by_its_id():
     assert vocabulary.experiment("mailing").control == "control"
     assert vocabulary.topic_ids == ("housing", "rent")
     assert vocabulary.engagement_kinds == ("letter_open",)
-    assert (vocabulary.windows_days, vocabulary.half_lives_days) == ((7, 30), (30,))
+    assert (vocabulary.windows_days, vocabulary.half_lives_days) == ((7, 30), (7, 30, 180))
+    assert vocabulary.timezone == "UTC"
+    assert vocabulary.source_type("petition").label("fr") == "pétition"
+    assert [kind.id for kind in vocabulary.kinds if kind.declares] == ["form"]
+
+
+def test_what_answers_a_message_is_found_by_the_message():
+    vocabulary = parse_vocabulary(WORDS)
+    assert vocabulary.answers_to("letter_sent") == ("letter_open",)
+    assert vocabulary.answers_to("sms") == ()
+
+
+def test_the_zone_of_the_clock_is_one_that_is_known():
+    assert parse_vocabulary(words(features={"timezone": "Europe/Brussels"})).timezone == "Europe/Brussels"
+
+
+def test_the_starter_says_what_the_defaults_are():
+    starter = tomllib.loads((FEATURES / "starter.toml").read_text(encoding="utf-8"))
+    vocabulary, defaults = parse_vocabulary(starter), parse_vocabulary({**starter, "features": {}})
+    assert vocabulary == defaults
+    assert set(starter["features"]) == {"windows_days", "half_lives_days", "timezone"}
+    assert vocabulary.answers_to("email_sent") == ("email_click",)
+
+
+def test_what_the_starter_shows_in_comments_can_be_used():
+    lines = (FEATURES / "starter.toml").read_text(encoding="utf-8").splitlines()
+    examples, inside = [], False
+    for line in lines:
+        inside = line.startswith("# [") or (inside and line.startswith("# "))
+        examples += [line.removeprefix("# ")] if inside else []
+    vocabulary = parse_vocabulary({**WORDS, **tomllib.loads("\n".join(examples))})
+    assert vocabulary.kind("interest_stated").declares
+    assert vocabulary.source_type("petition").label("nl") == "petitie"
+    assert vocabulary.experiment("welcome_call").arms
 
 
 def test_labels_fall_back_to_english():
@@ -74,6 +119,14 @@ def test_the_workspaces_own_tables_are_left_alone():
         ({"kinds": {"a": {"en": "a"}}}, r"kinds\.a\.direction: Field required"),
         ({"kinds": {"a": {"en": "a", "direction": "up"}}}, r"kinds\.a\.direction.*given: 'up'"),
         ({"kinds": {"a": {"en": "a", "direction": "out", "engagement": True}}}, "what is sent to a person is not an answer"),
+        ({"kinds": {"a": {"en": "a", "direction": "out", "declares": True}}}, r"kinds\.a.*declares needs direction = 'in'"),
+        ({"kinds": {"a": {"en": "a", "direction": "out", "answers": ["a"]}}}, r"kinds\.a.*answers needs direction = 'in'"),
+        ({"kinds": {**WORDS["kinds"], "a": {"en": "a", "direction": "in", "answers": ["leter_sent"]}}}, r"\[kinds\.a\].*Did you mean 'letter_sent'"),
+        ({"kinds": {**WORDS["kinds"], "a": {"en": "a", "direction": "in", "answers": ["letter_open"]}}}, "not a kind with direction = 'out'"),
+        ({"source_types": {"Big Type": {"en": "a"}}}, "an id is made of a-z"),
+        ({"source_types": {"a": {"en": "a", "nll": "b"}}}, r"source_types\.a\.nll.*Did you mean 'nl'"),
+        ({"source_types": {"a": {}}}, r"source_types\.a\.en: Field required"),
+        ({"features": {"timezone": "Brussels"}}, "'Brussels' is not a zone such as 'Europe/Brussels'"),
         ({"kinds": {"a": {"en": "a", "direction": "in", "unti": "EUR"}}}, r"kinds\.a\.unti.*Did you mean 'unit'"),
         ({"kinds": {"Big Kind": {"en": "a", "direction": "in"}}}, "an id is made of a-z"),
         ({"kinds": {}}, r"at least one \[kinds"),
@@ -107,7 +160,7 @@ def test_an_experiment_that_is_not_there():
 
 def test_what_is_not_there_is_a_key_error():
     vocabulary = parse_vocabulary(WORDS)
-    for look_up in (vocabulary.kind, vocabulary.topic, vocabulary.channel, vocabulary.attribute):
+    for look_up in (vocabulary.kind, vocabulary.topic, vocabulary.channel, vocabulary.attribute, vocabulary.source_type):
         with pytest.raises(KeyError):
             look_up("nothing")
 

@@ -87,7 +87,7 @@ def test_every_test_file_stands_beside_what_it_tests():
 
 
 def test_the_lock_holds_versions_and_hashes_and_no_address():
-    for name in ("requirements.lock", "requirements-econml.lock"):
+    for name in ("requirements.lock", "requirements-econml.lock", "requirements-spark.lock"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
         assert "://" not in text

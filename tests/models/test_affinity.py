@@ -123,7 +123,7 @@ def test_contributions_are_those_of_shap():
         expected = np.asarray(explainer.shap_values(pooled)).reshape(60, -1)
         parts = model.contributions(X, topic)
         slope = model.calibration_.slope_[number]
-        np.testing.assert_allclose(parts.values, slope * model.layout_.fold(expected, number), atol=1e-6)
+        np.testing.assert_allclose(parts.values, slope * model.layout_.fold(expected, number, X.to_numpy()), atol=1e-6)
 
 
 @pytest.mark.oracle
@@ -219,7 +219,9 @@ def test_scikit_learns_contract_holds():
     assert clone(_fitted()).get_params() == _fitted().get_params()
 
 
-@pytest.mark.parametrize("wrong", [{"max_depth": 0}, {"learning_rate": 0.0}, {"calibration_share": 1.0}, {"n_history": 9}, {"coverage": 90}, {"num_trees": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"max_depth": 0}, {"learning_rate": 0.0}, {"calibration_share": 1.0}, {"n_history": 9}, {"n_embedding": -1}, {"coverage": 90}, {"num_trees": 0}]
+)
 def test_parameters_are_checked_in_fit(wrong):
     X, y, _ = _world(10, 0)
     with pytest.raises(ValueError, match=next(iter(wrong))):

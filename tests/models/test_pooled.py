@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from models.columns import ColumnsError
-from models.pooled import Layout, TopicRows, history_templates, template_of, topic_of
+from models.embedding import TopicEmbedding
+from models.pooled import Layout, TopicRows, embedded_columns, history_templates, template_of, topic_of
 
 COLUMNS = (
     "count|kind=any-engagement|channel=any|topic=any|window=all",
@@ -26,9 +27,13 @@ SHARE, DECAYED, COUNT = (
 )
 
 
+COUNTS = np.abs(np.random.default_rng(5).normal(size=(40, 9))).astype(np.float32)
+
+
 @pytest.fixture
 def layout():
-    return Layout.of(COLUMNS, ("a", "b"), history_templates(COLUMNS, ("a", "b"), 1))
+    embedding = TopicEmbedding.fit(COUNTS, embedded_columns(COLUMNS, ("a", "b")), 2)
+    return Layout.of(COLUMNS, ("a", "b"), history_templates(COLUMNS, ("a", "b"), 1), embedding)
 
 
 def test_a_column_belongs_to_the_topic_of_its_field():
@@ -57,9 +62,15 @@ def test_a_pooled_row_holds_topic_own_general_and_history(layout):
     assert COLUMNS[7] not in row
 
 
+def test_the_embedding_is_made_of_the_counts_of_one_topic_over_all_time(layout):
+    assert embedded_columns(COLUMNS, ("a", "b")) == [1, 2]
+    assert layout.names[-2:] == ("embedding_1", "embedding_2")
+    np.testing.assert_array_equal(layout.rows(COUNTS, 0)[:, -2:], layout.embedding.transform(COUNTS))
+
+
 def test_folding_back_keeps_the_sum_and_gives_each_column_its_own(layout):
     parts = np.random.default_rng(0).normal(size=(5, layout.width))
-    folded = layout.fold(parts, 0)
+    folded = layout.fold(parts, 0, COUNTS[:5])
     np.testing.assert_allclose(folded.sum(axis=1), parts.sum(axis=1), atol=1e-12)
     own, history = layout.names.index(SHARE), layout.names.index(COLUMNS[3])
     np.testing.assert_allclose(folded[:, 3], parts[:, own] + parts[:, history])
@@ -69,8 +80,8 @@ def test_folding_back_keeps_the_sum_and_gives_each_column_its_own(layout):
 def test_what_an_absent_template_contributes_counts_as_the_topics(layout):
     parts = np.zeros((1, layout.width))
     parts[0, layout.names.index(DECAYED)] = 2.0
-    assert layout.fold(parts, 1)[0, -1] == 2.0
-    assert layout.fold(parts, 0)[0, 6] == 2.0
+    assert layout.fold(parts, 1, COUNTS[:1])[0, -1] == 2.0
+    assert layout.fold(parts, 0, COUNTS[:1])[0, 6] == 2.0
 
 
 def test_plain_columns_of_any_name_are_general():
@@ -89,7 +100,15 @@ def test_the_state_is_json_and_comes_back(layout):
     np.testing.assert_array_equal(again.rows(matrix, 0), layout.rows(matrix, 0))
 
 
-@pytest.mark.parametrize(("key", "value", "words"), [("general", [0, 99], "outside"), ("history", [-1], "outside"), ("names", ["topic"], "differ in number")])
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("general", [0, 99], "outside"),
+        ("history", [-1], "outside"),
+        ("names", ["topic"], "differ in number"),
+        ("embedding", {"sources": [9], "components": [[1.0]]}, "outside"),
+    ],
+)
 def test_a_state_that_cannot_be_is_refused(layout, key, value, words):
     with pytest.raises(ValueError, match=words):
         Layout.from_state(layout.to_state() | {key: value})

@@ -17,7 +17,8 @@ import pytest
 import uvicorn
 
 from features.catalogue import catalogue, definitions_hash
-from features.vectors import Vectors, publish
+from features.publication import publish
+from features.vectors import Vectors
 from features.workspace import Workspace
 from models import artefact
 from models.affinity import TopicAffinity

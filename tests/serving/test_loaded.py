@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from features.vectors import publish
+from features.publication import publish
 from models import artefact
 from serving.loaded import load, stamp
 from tests.serving.conftest import AS_OF, fit_affinity, make_vectors, point, promote, serving, wait_until

@@ -54,6 +54,23 @@ def test_labels_are_those_of_hand_written_counting(campaign, dataset):
     assert 0.05 < dataset.train.y.mean() < 0.6
 
 
+def test_exposure_is_looked_up_and_can_be_required(campaign, dataset):
+    from features.history import History
+
+    rows = History(campaign.tables, campaign.vocabulary).read("interactions").to_pandas()
+    known = affinity_dataset(campaign, CONFIG.model_copy(update={"exposed_only": True}), now=NOW)
+    side = dataset.train
+    for number in np.linspace(0, len(side) - 1, 40).astype(int):
+        as_of = pd.Timestamp(side.as_ofs[number], tz="UTC")
+        own = rows[(rows.person_id == side.person_ids[number]) & (rows.direction == "out") & ~rows.is_machine]
+        own = own[(own.occurred_at >= as_of + pd.Timedelta(days=1)) & (own.occurred_at < as_of + pd.Timedelta(days=31))]
+        assert side.exposed[number].tolist() == [bool((own.topic == topic).any()) for topic in dataset.topics]
+    silent = (side.y == 0) & ~side.exposed
+    assert silent.any()
+    np.testing.assert_array_equal(np.isnan(known.train.y), silent)
+    np.testing.assert_array_equal(known.train.y[~silent], side.y[~silent])
+
+
 def test_edges_of_the_label_window_machines_late_arrivals_and_sends(tmp_path, by_hand):
     workspace = by_hand.open_empty(tmp_path)
     (as_of,) = snapshot_times(NOW - timedelta(days=400), NOW, CONFIG)[-1:]
@@ -77,6 +94,18 @@ def test_edges_of_the_label_window_machines_late_arrivals_and_sends(tmp_path, by
         test = affinity_dataset(workspace, CONFIG.model_copy(update={"test_share": 0.5, "seed": seed}), now=NOW).test
         labels |= dict(zip(test.person_ids.tolist(), test.y[:, 0].tolist(), strict=True))
     assert labels == wanted
+
+
+def test_an_interaction_with_several_topics_is_an_engagement_with_each(tmp_path, by_hand):
+    workspace = by_hand.open_empty(tmp_path)
+    (as_of,) = snapshot_times(NOW - timedelta(days=400), NOW, CONFIG)[-1:]
+    people = [f"a:{number}" for number in range(20)]
+    by_hand.interactions(workspace, people, NOW - timedelta(days=200))
+    by_hand.interactions(workspace, people, as_of + timedelta(days=2), topic=["care;housing", "climate"] * 10, prefix="later-")
+    test = affinity_dataset(workspace, CONFIG.model_copy(update={"test_share": 0.5}), now=NOW).test
+    wanted = {"a:0": [1.0, 0.0, 1.0], "a:1": [0.0, 1.0, 0.0]}
+    assert [row.tolist() for row in test.y] == [wanted[f"a:{int(person[2:]) % 2}"] for person in test.person_ids]
+    assert len(np.unique(test.y, axis=0)) == 2
 
 
 def test_the_population_is_the_build_s(campaign, dataset):

@@ -1,0 +1,254 @@
+"""Published vectors brought up to a later time: only the people are built again whom something has changed for.
+
+They are those with newly stored interactions, with another row of `people`, and those for whom time alone changes something: an interaction leaves
+a window, or one that was stored already becomes visible. All others stay as they are, because times since are whole UTC days and the base as
+a whole is taken as it was at the day's first build. So a refresh equals `build(…, context=…)` with that context.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from features import builder, published, query
+from features.catalogue import catalogue
+from features.context import Context
+from features.definition import definitions_hash
+from features.engine import Engine
+from features.matrix import InFile, spare
+from features.publication import Patch, build_into, open_version, publish_patch, publish_whole, read_patch
+from features.relations import Relations, StoredTables, names_of, people_columns
+from features.vectors import Progress, Upkeep, Vectors, VectorsError
+from features.vocabulary import Vocabulary
+
+MOST_PATCHED = 0.2
+"""Where more of the rows than this stand in the patch, the matrix is written anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh did: rows now, rows built again, people who came and went; `whole` says why everyone was built anew, if they were."""
+
+    rows: int
+    rebuilt: int
+    added: int = 0
+    removed: int = 0
+    whole: str | None = None
+
+    def __str__(self) -> str:
+        if self.whole is not None:
+            return f"{self.rows:,} people built anew: {self.whole}"
+        return f"{self.rows:,} people, {self.rebuilt:,} of them built again, {self.added:,} new, {self.removed:,} gone"
+
+
+def refresh(history: StoredTables, vocabulary: Vocabulary, as_of: datetime, folder: str | Path, *, progress: Progress | None = None) -> Refreshed:
+    """Publish the vectors of the whole base as of `as_of` into `folder`, building again only whom it must.
+
+    Everyone is built anew, with a context of their own, where nothing is published yet, where the catalogue, `audience.toml` or the
+    types of sources are others, where `as_of` is on another UTC day than the published context, or before the published time. Readers switch at once and
+    keep what they have open; a crash leaves the version before. Raises VectorsError.
+    """
+    folder = Path(folder)
+    progress = progress or (lambda _stage, _share: None)
+    as_of_us = builder.microseconds(as_of)
+    previous = None
+    with contextlib.suppress(VectorsError):
+        version, said = published.current(folder)
+        previous = open_version(version, said)
+    why = _whole(previous, history, vocabulary, as_of)
+    if why is not None or previous is None:
+        made = build_into(history, vocabulary, as_of, folder, progress=progress)
+        return Refreshed(len(made), len(made), whole=why)
+    progress("what has changed", 0.0)
+    touched, gone = _touched(previous, history, vocabulary, as_of_us)
+    part = builder.build_base(
+        history,
+        vocabulary,
+        as_of,
+        versions=None,
+        people=touched.to_pylist(),
+        given=previous.context,
+        progress=lambda stage, share: progress(stage, 0.9 * share),
+    )
+    changed = _Changed.of(previous, part, touched, gone)
+    _publish(previous, part, changed, version, folder)
+    progress("vectors", 1.0)
+    return Refreshed(len(previous) + len(changed.new) - len(changed.removed), len(part), len(changed.new), len(changed.removed))
+
+
+def _whole(previous: Vectors | None, history: StoredTables, vocabulary: Vocabulary, as_of: datetime) -> str | None:
+    """Return why everyone has to be built anew, or None."""
+    if previous is None or previous.context is None or previous.upkeep is None:
+        return "nothing that could be refreshed was published before"
+    day = previous.context.as_of.astimezone(UTC).date()
+    reasons = {
+        "audience.toml has changed": previous.vocabulary_fingerprint != vocabulary.fingerprint,
+        "the features are defined in another way": previous.definitions_hash != definitions_hash(catalogue(vocabulary)),
+        f"the published vectors are of a later time, {previous.as_of:%Y-%m-%d %H:%M} UTC": as_of < previous.as_of,
+        "a new day has begun (UTC)": as_of.astimezone(UTC).date() != day,
+        "the sources have changed": bool(vocabulary.source_types) and list(previous.table_files.get("sources", [])) != names_of(history.files("sources")),
+    }
+    return next((words for words, true in reasons.items() if true), None)
+
+
+def _touched(previous: Vectors, history: StoredTables, vocabulary: Vocabulary, as_of_us: int) -> tuple[pa.LargeStringArray, NDArray[np.int64]]:
+    """Return the people to be built again, in order and each once, and the rows of those whom a deletion has removed."""
+    assert previous.upkeep is not None
+    with Engine() as engine:
+        found = [_of_new_files(engine, previous, history), _of_changed_rows(engine, previous, history, vocabulary)]
+        found.append(previous.person_ids.filter(pa.array(previous.upkeep.due <= as_of_us)))
+        coming = previous.upkeep.newcomers
+        found.append(coming.filter(pc.less_equal(coming.column("at_us"), as_of_us)).column("person_id").combine_chunks())
+        gone = np.empty(0, dtype=np.int64)
+        if _deleted(previous, history):
+            relations = Relations(engine, history, vocabulary)
+            base = relations.engine.run(query.visible_people(vocabulary, as_of_us)).column("person_id").cast(pa.large_string()).combine_chunks()
+            gone = np.flatnonzero(pc.is_null(pc.index_in(previous.person_ids, value_set=base)).to_numpy(zero_copy_only=False))
+    touched = pc.unique(pa.concat_arrays([one.cast(pa.large_string()) for one in found]))
+    return touched.take(pc.sort_indices(touched)), gone
+
+
+def _of_new_files(engine: Engine, previous: Vectors, history: StoredTables) -> pa.Array:
+    """Return who has interactions in files that were not there before."""
+    known = set(previous.table_files.get("interactions", ()))
+    paths = history.files("interactions")
+    replaced = set(names_of(_before(previous, history, "interactions")))  # what a deletion has rewritten says nothing new
+    fresh = [path for path, name in zip(paths, names_of(paths), strict=True) if name not in known | replaced]
+    engine.files("fresh", fresh, {"person_id": ("person_id", "VARCHAR")})
+    return engine.table("SELECT DISTINCT person_id FROM fresh").column("person_id").combine_chunks()
+
+
+def _of_changed_rows(engine: Engine, previous: Vectors, history: StoredTables, vocabulary: Vocabulary) -> pa.Array:
+    """Return whose row of `people` is another one, or is new."""
+    if history.versions()["people"] == previous.table_versions["people"]:
+        return pa.array([], pa.string())
+    columns = people_columns(vocabulary)
+    engine.files("people_then", _before(previous, history, "people"), columns)
+    engine.files("people_now", history.files("people"), columns)
+    other = "SELECT * FROM people_{0} EXCEPT SELECT * FROM people_{1}"
+    sql = f"SELECT DISTINCT person_id FROM (({other.format('now', 'then')}) UNION ALL ({other.format('then', 'now')}))"  # noqa: S608 - names of this file
+    return engine.table(sql).column("person_id").combine_chunks()
+
+
+def _deleted(previous: Vectors, history: StoredTables) -> bool:
+    """Return whether people were deleted since: then past versions have other files than were read."""
+    return any(sorted(names) != sorted(names_of(_before(previous, history, table))) for table, names in previous.table_files.items() if table != "sources")
+
+
+def _before(previous: Vectors, history: StoredTables, table: str) -> list[str]:
+    version = previous.table_versions.get(table, -1)
+    return history.files(table, version) if version >= 0 else []
+
+
+@dataclass(frozen=True, eq=False)
+class _Changed:
+    """`rows` of the vectors before get the rows `of_part` of the part; `new` rows of the part are new people; `removed` rows go."""
+
+    rows: NDArray[np.int64]
+    of_part: NDArray[np.int64]
+    new: NDArray[np.int64]
+    removed: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, previous: Vectors, part: Vectors, touched: pa.LargeStringArray, gone: NDArray[np.int64]) -> _Changed:
+        places = previous.rows(part.person_ids.to_pylist())
+        asked = previous.rows(touched.to_pylist())
+        removed = np.union1d(np.setdiff1d(asked[asked >= 0], places), gone)
+        return cls(places[places >= 0], np.flatnonzero(places >= 0), np.flatnonzero(places < 0), removed)
+
+
+def _publish(previous: Vectors, part: Vectors, changed: _Changed, version: Path, folder: Path) -> None:
+    """Publish the vectors before with what changed: as a patch where that is small, else written anew."""
+    before = read_patch(version)
+    patched = len(changed.rows) + len(changed.new) + (0 if before is None else len(before.rows))
+    whole = published.manifest(version)["rows"] if before is None else int(np.load(version / "matrix.npy", mmap_mode="r").shape[0])
+    behind = len(previous) + len(changed.new) - whole
+    if len(changed.removed) or patched > MOST_PATCHED * max(whole, 1) or behind > spare(whole):
+        _rewrite(previous, part, changed, folder)
+        return
+    rows = np.concatenate([changed.rows, len(previous) + np.arange(len(changed.new))])
+    values = np.concatenate([part.matrix[changed.of_part], part.matrix[changed.new]])
+    if before is not None:
+        kept = ~np.isin(before.rows, rows)
+        rows, values = np.concatenate([before.rows[kept], rows]), np.concatenate([before.values[kept], values])
+    ids = pa.concat_arrays([previous.person_ids, part.person_ids.take(pa.array(changed.new))]) if len(changed.new) else previous.person_ids
+    publish_patch(_joined(previous, part, ids, changed), Patch(version, rows, values), folder)
+
+
+def _joined(previous: Vectors, part: Vectors, ids: pa.LargeStringArray, changed: _Changed) -> Vectors:
+    """Return the vectors of `ids`: those before, then the new people; without their matrix, which is the caller's."""
+    assert previous.upkeep is not None
+    assert part.upkeep is not None
+    due = np.concatenate([previous.upkeep.due, part.upkeep.due[changed.new]])
+    due[changed.rows] = part.upkeep.due[changed.of_part]
+    known = pa.concat_arrays([part.person_ids, part.upkeep.newcomers.column("person_id").combine_chunks()])
+    coming = previous.upkeep.newcomers
+    waiting = coming.filter(pc.invert(pc.is_in(coming.column("person_id"), value_set=known)))
+    return Vectors(
+        person_ids=ids,
+        matrix=np.broadcast_to(np.float32(np.nan), (len(ids), len(part.names))),
+        names=part.names,
+        as_of=part.as_of,
+        as_ofs=np.broadcast_to(np.datetime64(part.as_of.replace(tzinfo=None), "us"), len(ids)),
+        definitions_hash=part.definitions_hash,
+        table_versions=part.table_versions,
+        vocabulary_fingerprint=part.vocabulary_fingerprint,
+        context=part.context,
+        upkeep=Upkeep(due, pa.concat_tables([waiting.cast(part.upkeep.newcomers.schema), part.upkeep.newcomers])),
+        table_files=part.table_files,
+    )
+
+
+def _rewrite(previous: Vectors, part: Vectors, changed: _Changed, folder: Path) -> None:
+    """Publish a matrix written anew, sorted by person; where people are gone, no version that still holds them is kept."""
+    ids = pa.concat_arrays([previous.person_ids, part.person_ids.take(pa.array(changed.new))])
+    joined = _joined(previous, part, ids, changed)
+    stays = np.setdiff1d(np.arange(len(ids)), changed.removed)
+    order = stays[pc.sort_indices(ids.take(pa.array(stays))).to_numpy().astype(np.int64)]
+    place = np.full(len(ids), -1, dtype=np.int64)  # of each row in the part, where it was built again
+    place[changed.rows] = changed.of_part
+    place[len(previous) :] = changed.new
+
+    def fill(path: Path) -> None:
+        written = InFile(path, len(order), len(part.names), spare=spare(len(order)))
+        for first in range(0, len(order), builder.BLOCK_PEOPLE):
+            mine = order[first : first + builder.BLOCK_PEOPLE]
+            block = written.fresh(first, first + len(mine))
+            block[:] = previous.matrix[np.minimum(mine, len(previous) - 1)]
+            again = place[mine] >= 0
+            block[again] = part.matrix[place[mine][again]]
+            written.put(first, first + len(mine), block)
+        written.whole()
+
+    publish_whole(joined, order, fill, folder, kept=0 if len(changed.removed) else published.KEPT)
+
+
+def replay(history: StoredTables, vocabulary: Vocabulary, was: Vectors, *, people: Sequence[str] | None = None) -> Vectors:
+    """Build again what was published, from the versions of the tables and the context's versions that it names.
+
+    Equal to it bit for bit, as long as nobody was deleted since and the catalogue is the same. Raises VectorsError where nothing says
+    what it was made from.
+    """
+    if was.context is None:
+        raise VectorsError("these vectors do not say what the base as a whole was; only published vectors of one time can be built again")
+    context = was.context
+    if (context.as_of, dict(context.table_versions)) != (was.as_of, dict(was.table_versions)):
+        context = _context(history, vocabulary, context)
+    given = None if people is None and context is was.context else context
+    return builder.build_base(history, vocabulary, was.as_of, versions=was.table_versions, people=people, given=given, progress=lambda _stage, _share: None)
+
+
+def _context(history: StoredTables, vocabulary: Vocabulary, was: Context) -> Context:
+    """Return the context built again from its own time and versions."""
+    found = builder.base_context(history, vocabulary, was.as_of, versions=was.table_versions, progress=lambda _stage, _share: None)
+    if found.to_state() != was.to_state():
+        raise VectorsError("the base as a whole cannot be built again as it was: people were deleted since, or tables were changed by hand")
+    return found

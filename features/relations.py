@@ -1,0 +1,145 @@
+"""The relations that expressions stand on, made from the stored files for one engine: tables of a version, and the codes of what is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from features import query
+from features.calendar import Offset, offsets
+from features.vocabulary import Vocabulary
+
+INTERACTIONS = {
+    "interaction_id": ("interaction_id", "VARCHAR"),
+    "person_id": ("person_id", "VARCHAR"),
+    "occurred_us": ("occurred_at", "EPOCH_US"),
+    "received_us": ("received_at", "EPOCH_US"),
+    "kind": ("kind", "VARCHAR"),
+    "channel": ("channel", "VARCHAR"),
+    "topic": ("topic", "VARCHAR"),
+    "direction": ("direction", "VARCHAR"),
+    "value": ("value", "DOUBLE"),
+    "source_id": ("source_id", "VARCHAR"),
+    "is_machine": ("is_machine", "BOOLEAN"),
+    "batch_id": ("batch_id", "VARCHAR"),
+}
+_SOURCES = {"source_id": ("source_id", "VARCHAR"), "type": ("type", "VARCHAR")}
+
+
+class StoredTables(Protocol):
+    """What a build reads of `features.history.History`."""
+
+    def files(self, table: str, version: int | None = None) -> list[str]:
+        """Return the Parquet files of a table at a version."""
+        ...
+
+    def versions(self) -> dict[str, int]:
+        """Return every table's version."""
+        ...
+
+
+class Runner(Protocol):
+    """What `features.engine.Engine` does, and any other engine has to do, for the relations below."""
+
+    def files(self, name: str, paths: Sequence[str], columns: Mapping[str, tuple[str, str]]) -> None:
+        """Make the relation `name` from Parquet files."""
+        ...
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make the relation `name` from an Arrow table."""
+        ...
+
+    def between(self, name: str, source: str, column: str, low: str | None = None, high: str | None = None) -> None:
+        """Make the relation `name` of the records of `source` whose `column` lies between two texts."""
+        ...
+
+    def run(self, expression: object) -> pa.Table:
+        """Return the whole result of an Ibis expression."""
+        ...
+
+
+def people_columns(vocabulary: Vocabulary) -> dict[str, tuple[str, str]]:
+    """Return the columns of the relation `people`: each one's source column and SQL type."""
+    attributes = {f"attribute_{item.id}": (item.id, "DOUBLE" if item.type == "numeric" else "VARCHAR") for item in vocabulary.attributes}
+    known = {"person_id": ("person_id", "VARCHAR"), "birth_year": ("birth_year", "BIGINT"), "joined_us": ("joined_at", "EPOCH_US"), "area": ("area", "VARCHAR")}
+    return {**known, **attributes}
+
+
+def names_of(paths: Sequence[str]) -> list[str]:
+    """Return the files' names with the folder they lie in, which is all of them that tells versions apart."""
+    return ["/".join(Path(path).parts[-2:]) for path in paths]
+
+
+class Relations:
+    """The relations `interactions`, `people` and the codes of `query.CODES`, on one engine, at stated versions.
+
+    `between` narrows `interactions` and `people` to a range of person ids; at first they hold everything, or the range from `low` to `high`.
+    The codes of several topics are those of what they hold at first.
+    """
+
+    def __init__(
+        self,
+        engine: Runner,
+        history: StoredTables,
+        vocabulary: Vocabulary,
+        versions: Mapping[str, int] | None = None,
+        *,
+        low: str | None = None,
+        high: str | None = None,
+    ) -> None:
+        present = history.versions()
+        self.engine = engine
+        self.vocabulary = vocabulary
+        self.versions = {table: int((versions or present).get(table, present.get(table, -1))) for table in ("interactions", "people", "sources")}
+        columns = {"interactions": INTERACTIONS, "people": people_columns(vocabulary), "sources": _SOURCES}
+        self.files: dict[str, list[str]] = {}
+        for table, version in self.versions.items():
+            name = "sources" if table == "sources" else f"all_{table}"
+            paths = history.files(table, version) if version >= 0 else []
+            self.files[table] = names_of(paths)
+            engine.files(name, paths, columns[table])
+        self.between(low, high)
+        self._codes()
+
+    def between(self, low: str | None = None, high: str | None = None) -> None:
+        """Narrow `interactions` and `people` to the persons between two ids, both included."""
+        for table in ("interactions", "people"):
+            self.engine.between(table, f"all_{table}", "person_id", low, high)
+
+    def offsets(self, latest_us: int) -> tuple[Offset, ...]:
+        """Return the offsets of the vocabulary's time zone over the interactions before a time; none are needed for UTC."""
+        if self.vocabulary.timezone == "UTC":
+            return ()
+        first, last = (self.engine.run(query.span()).column(name)[0].as_py() for name in ("first_us", "last_us"))
+        if first is None or first >= latest_us:
+            return ()
+        years = np.array([first, min(last, latest_us)], dtype="datetime64[us]").astype("datetime64[Y]") + np.array([0, 1])
+        return offsets(self.vocabulary.timezone, *years.astype("datetime64[us]").astype(np.int64).tolist())
+
+    def topic_codes(self) -> pa.Table:
+        """Return the relation `topic_codes` of the topics listed and of the texts of several topics that `interactions` has now."""
+        ids = self.vocabulary.topic_ids
+        records = [(topic, code, 0) for code, topic in enumerate(ids)]
+        for text in sorted(self.engine.run(query.topic_texts()).column("topic").to_pylist()) if ids else ():
+            listed = dict.fromkeys(ids.index(topic) for part in text.split(";") if (topic := part.strip()) in ids)
+            records += [(text, code, min(number, 1)) for number, code in enumerate(listed)]
+        return _table(records, "topic_codes")
+
+    def _codes(self) -> None:
+        vocabulary = self.vocabulary
+        self.engine.register("kind_codes", _table([(kind.id, code) for code, kind in enumerate(vocabulary.kinds)], "kind_codes"))
+        self.engine.register("channel_codes", _table([(channel.id, code) for code, channel in enumerate(vocabulary.channels)], "channel_codes"))
+        self.engine.register("topic_codes", self.topic_codes())
+        types = {item.id: code for code, item in enumerate(vocabulary.source_types)}
+        sources = self.engine.run(query.source_types()).to_pylist() if types else []
+        self.engine.register("source_codes", _table([(one["source_id"], types.get(one["type"], len(types))) for one in sources], "source_codes"))
+
+
+def _table(records: Sequence[tuple[object, ...]], name: str) -> pa.Table:
+    kinds = {"string": pa.string(), "int64": pa.int64()}
+    columns = query.CODES[name]
+    return pa.table({column: pa.array([record[number] for record in records], kinds[kind]) for number, (column, kind) in enumerate(columns.items())})
