@@ -100,6 +100,8 @@ def test_text_stands_out_from_its_ground(page, served, scheme):
     sign_in(page, served)
     page.get_by_label("Person id").fill("van:0005")
     page.get_by_role("button", name="Show scores").click()
+    page.wait_for_selector("svg.waterfall")
+    page.wait_for_load_state("load")  # with its style sheet: colours are looked at
     low = page.evaluate(
         """() => {
           const parse = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
