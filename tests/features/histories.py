@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,9 @@ import pyarrow.parquet as pq
 
 from features.tables import TABLES, arrow_schema
 from features.vocabulary import Attribute, Channel, Kind, SourceType, Topic, Vocabulary
+
+LAWS = int(os.environ.get("AUDIENCE_LAWS", "6"))
+"""How many random histories the laws are tried on at least: `AUDIENCE_LAWS=200` for a thorough run."""
 
 NOW = datetime(2026, 3, 31, 12, 30, tzinfo=UTC)
 """Two days after the clocks of Brussels went forward; two years after a leap day."""

@@ -22,7 +22,7 @@ from features.engine import Engine
 from features.evidence import inputs
 from features.lineage import lineage, lineages
 from features.vectors import VectorsError, build, build_rows
-from tests.features.histories import NOW, SOURCES, WORDS, Tables, interaction, person
+from tests.features.histories import LAWS, NOW, SOURCES, WORDS, Tables, interaction, person
 from tests.features.slow_model import SlowModel
 
 FEATURES = catalogue(WORDS)
@@ -206,7 +206,7 @@ def check(one, value, model, who):
 def test_the_interactions_returned_are_those_of_the_value_and_give_it_back():
     covered = set()
 
-    @settings(max_examples=26)
+    @settings(max_examples=max(16, LAWS // 8 + 1))
     @given(st.integers(0, 10**9))
     def law(seed):
         covered.update(law_of_eight_histories(seed))

@@ -1,6 +1,5 @@
 """A refresh equals a full build over random histories; replay gives back what was published; a crash leaves the vectors before."""
 
-import os
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,10 +13,8 @@ from features import publication
 from features.publication import build_into, open_current
 from features.refresh import refresh, replay
 from features.vectors import VectorsError, build
-from tests.features.histories import NOW, WORDS, Tables, interaction, person, random_history
+from tests.features.histories import LAWS, NOW, WORDS, Tables, interaction, person, random_history
 
-LAWS = int(os.environ.get("AUDIENCE_LAWS", "6"))
-"""How many random histories the laws are tried on: `AUDIENCE_LAWS=200` for a thorough run."""
 laws = settings(max_examples=LAWS, deadline=None, suppress_health_check=list(HealthCheck))
 
 
