@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
 
 from features.workspace import Workspace
+
+if TYPE_CHECKING:
+    from features.history import History
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -70,13 +73,6 @@ def _time(text: str | None) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise typer.BadParameter(f"{text!r} lies outside of the years 1 to 9999") from None
-
-
-class Engine(StrEnum):
-    """What computes vectors."""
-
-    duckdb = "duckdb"
-    spark = "spark"
 
 
 class Bars:
@@ -170,7 +166,7 @@ def vectors(
     as_of: Annotated[str | None, typer.Option(help="Date or time with offset; now by default.")] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Build again only those for whom something has changed since.")] = False,
     watch: Annotated[float | None, typer.Option(min=0.1, help="Refresh every so many minutes, until Ctrl-C.")] = None,
-    engine: Annotated[Engine, typer.Option(help="What computes: this machine, or Spark.")] = Engine.duckdb,
+    engine: Annotated[Literal["duckdb", "spark"], typer.Option(help="What computes: this machine, or Spark.")] = "duckdb",
     master: Annotated[str, typer.Option(help="Spark's master.")] = "local[2]",
     into: Annotated[str | None, typer.Option(help="Write them there as Parquet, from where Spark runs, instead of publishing them.")] = None,
     workspace: Folder = HERE,
@@ -182,10 +178,10 @@ def vectors(
 
     opened = Workspace.open(workspace)
     history = History(opened.tables, opened.vocabulary)
-    if engine is Engine.spark:
+    if engine == "spark":
         if refresh or watch is not None:
             raise typer.BadParameter("--refresh and --watch are for vectors built on this machine: leave --engine spark out")
-        _on_spark(opened, _time(as_of), master, into)
+        _on_spark(history, opened, _time(as_of), master=master, into=into)
         return
     if into is not None:
         raise typer.BadParameter("--into is for --engine spark: on this machine vectors are published in the workspace")
@@ -200,12 +196,10 @@ def vectors(
     typer.echo(f"{len(built):,} people, {len(built.names)} features as of {built.as_of:%Y-%m-%d %H:%M} UTC, published")
 
 
-def _on_spark(opened: Workspace, as_of: datetime, master: str, into: str | None) -> None:
-    from features.history import History
+def _on_spark(history: History, opened: Workspace, as_of: datetime, *, master: str, into: str | None) -> None:
     from features.publication import publish
     from features.spark import Spark, build_vectors, write_vectors
 
-    history = History(opened.tables, opened.vocabulary)
     with Spark(master) as spark, Bars() as bars:
         if into is not None:
             made = write_vectors(history, opened.vocabulary, as_of, into, spark=spark, progress=bars)
@@ -218,8 +212,6 @@ def _on_spark(opened: Workspace, as_of: datetime, master: str, into: str | None)
 
 def _watch(once: Callable[[Bars], object], minutes: float, as_of: str | None) -> None:
     """Refresh again and again; what goes wrong once (an import is writing, a disk is full) is said, and tried again."""
-    import time
-
     if as_of is not None:
         raise typer.BadParameter("--watch refreshes to the present moment each time: leave --as-of out")
     try:
