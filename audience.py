@@ -251,7 +251,10 @@ def lineage(
     typer.echo(found.sentence(opened.vocabulary))
     for name, value in {**found.parts, **found.person, **found.figures}.items():
         typer.echo(f"  {name}: {value}")
-    _table(found.interactions.to_pylist())
+    if len(found.interactions):
+        _table(found.interactions.to_pylist())
+    else:
+        typer.echo("made of no interaction")
 
 
 @train_app.command()
