@@ -33,6 +33,8 @@ BLOCK_PEOPLE = 65_536
 """Rows of the matrix that are made together, at most."""
 BLOCK_INTERACTIONS = 3_000_000
 """Interactions of one block, about (36 bytes each, held twice): people who did much come in smaller blocks."""
+FEW = 0.1
+"""Where a smaller share of the base is built, its interactions are read once and kept in the engine's memory."""
 MANY_TIMES = 64
 """Rows of more distinct times share the contexts of the start of their UTC day, month or year, whichever makes no more than this."""
 
@@ -80,6 +82,8 @@ def build_base(
         times = np.full(len(ids), as_of_us)
         if given is None and people is not None:
             given = _contexts(build, [as_of_us])[as_of_us]
+        if people is not None and len(ids) < FEW * build.people:
+            build.relations.narrow(build.engine, ids)
         present = np.ones(len(ids), dtype=bool)
         _check_context(build, given)
         if given is not None:

@@ -73,6 +73,13 @@ class Engine:
         where = f" WHERE {' AND '.join(limits)}" if limits else ""
         self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)} AS SELECT * FROM {_name(source)}{where}")  # noqa: S608 - names and texts are quoted
 
+    def among(self, name: str, column: str, values: pa.Array, *, blank: Sequence[str] = ()) -> None:
+        """Make the relation `name` anew of those of its records whose text `column` is among `values`: read once, and kept; `blank` columns become null."""
+        self.register("among", pa.table({column: values.cast(pa.string())}))
+        nulls = f" REPLACE ({', '.join(f'CAST(NULL AS VARCHAR) AS {_name(one)}' for one in blank)})" if blank else ""
+        self.keep(f"few_{name}", f"SELECT *{nulls} FROM {_name(name)} WHERE {_name(column)} IN (SELECT {_name(column)} FROM among)")  # noqa: S608 - names are quoted
+        self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)} AS SELECT * FROM {_name(f'few_{name}')}")  # noqa: S608 - names are quoted
+
     def keep(self, name: str, sql: str) -> None:
         """Run `sql` once and keep its result as the relation `name`."""
         self._connection.execute(f"CREATE TEMP TABLE {_name(name)} AS {sql}")

@@ -1,8 +1,8 @@
 """Vectors on the disk: published whole, patched by a refresh, opened memory-mapped.
 
 A version's folder holds `matrix.npy` and `person_ids.arrow`, what the base as a whole said (`context.json`), when each row changes by itself
-(`due.npy`) and who comes next (`newcomers.arrow`). A refreshed version shares the file of the matrix with the version before it and has the rows that
-changed in `patch.npy`, at the places of `patch_rows.npy`; whoever opens it sees one matrix.
+(`due.npy`) and who comes next (`newcomers.arrow`). A refreshed version shares the files of the version before it and has the rows that
+changed in a patch (`features.patches`); whoever opens it sees one matrix.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features import published
+from features import patches, published
 from features.context import Context
 from features.definition import definitions_hash, parse_name
 from features.matrix import spare
+from features.patches import Patch
 from features.published import VectorsError
 from features.vectors import Progress, Upkeep, Vectors
 from features.vocabulary import Vocabulary
@@ -32,14 +33,6 @@ if TYPE_CHECKING:
 
 _IDS = pa.schema([pa.field("person_id", pa.large_string(), nullable=False)])
 _NEWCOMERS = pa.schema([pa.field("person_id", pa.large_string(), nullable=False), pa.field("at_us", pa.int64(), nullable=False)])
-
-
-class Patch(NamedTuple):
-    """Rows (k, columns) that stand at `rows` (k,) in the place of what `matrix.npy` of the folder `base` says; some may lie behind its end."""
-
-    base: Path
-    rows: NDArray[np.int64]
-    values: NDArray[np.float32]
 
 
 def publish(vectors: Vectors, folder: str | Path, *, kept: int = published.KEPT) -> Path:
@@ -99,17 +92,24 @@ def build_into(
     return open_current(folder)
 
 
-def publish_patch(vectors: Vectors, patch: Patch, folder: Path) -> None:
-    """Publish `vectors`, whose matrix is that of `patch.base` with the patch laid over it; only what differs from the base is written."""
-    before = published.manifest(patch.base)["files"]
+def publish_patch(vectors: Vectors, version: Path, patch: Patch, folder: Path) -> None:
+    """Publish `vectors`, whose matrix is that of `version` with the patch laid over it; only what differs from that version is written."""
+    before, kept = published.manifest(version)["files"], patches.stored(version)
 
     def write(made: Path) -> dict[str, Any]:
-        os.link(patch.base / "matrix.npy", made / "matrix.npy")
-        np.save(made / "patch.npy", patch.values, allow_pickle=False)
-        np.save(made / "patch_rows.npy", patch.rows, allow_pickle=False)
-        known = {"matrix.npy": before["matrix.npy"]}
-        _write_ids(made, vectors.person_ids)
-        return {**_write_rest(made, vectors), "files": known}
+        shared = [version / "matrix.npy"]
+        if len(kept) < patches.MOST:
+            shared += patches.files(version)
+            patches.write(made, len(kept), patch)
+        else:
+            patches.write(made, 0, patches.one([*kept, patch]))
+        if len(vectors) == len(_read_table(version / "person_ids.arrow")):
+            shared.append(version / "person_ids.arrow")
+        else:
+            _write_ids(made, vectors.person_ids)
+        for path in shared:
+            os.link(path, made / path.name)
+        return {**_write_rest(made, vectors), "files": {path.name: before[path.name] for path in shared}}
 
     published.put(folder, write)
 
@@ -139,10 +139,10 @@ def open_current(folder: str | Path) -> Vectors:
     return open_version(version, said)
 
 
-def open_version(version: Path, said: Mapping[str, Any]) -> Vectors:
-    """Return the vectors of a version's folder, `said` being its manifest. Raises VectorsError."""
+def open_version(version: Path, said: Mapping[str, Any], *, patched: bool = True) -> Vectors:
+    """Return the vectors of a version's folder, `said` being its manifest; without `patched`, with the matrix under its patches. Raises VectorsError."""
     try:
-        found = _read(version, said)
+        found = _read(version, said, patched=patched)
     except (OSError, KeyError, ValueError, TypeError, pa.ArrowInvalid) as error:
         raise VectorsError(f"{version} cannot be opened ({type(error).__name__}: {error}); publish the vectors again with `audience vectors`") from None
     shape = (int(said["rows"]), len(said["names"]))
@@ -151,13 +151,6 @@ def open_version(version: Path, said: Mapping[str, Any]) -> Vectors:
     if definitions_hash(map(parse_name, found.names)) != found.definitions_hash:
         raise VectorsError(f"{version}: names and their hash disagree, so another release made it; publish the vectors again with `audience vectors`")
     return found
-
-
-def read_patch(version: Path) -> Patch | None:
-    """Return the patch that a version lays over its matrix, or None when it has none."""
-    if not (version / "patch.npy").exists():
-        return None
-    return Patch(version, *(np.load(version / name, allow_pickle=False) for name in ("patch_rows.npy", "patch.npy")))
 
 
 def _write_ids(made: Path, ids: pa.LargeStringArray) -> None:
@@ -187,7 +180,7 @@ def _write_table(path: Path, table: pa.Table) -> None:
         writer.write_table(table.combine_chunks())
 
 
-def _read(version: Path, said: Mapping[str, Any]) -> Vectors:
+def _read(version: Path, said: Mapping[str, Any], *, patched: bool) -> Vectors:
     ids = _read_table(version / "person_ids.arrow").column("person_id")
     as_of = datetime.fromisoformat(said["as_of"]).astimezone(UTC)
     upkeep = context = None
@@ -197,7 +190,7 @@ def _read(version: Path, said: Mapping[str, Any]) -> Vectors:
         context = Context.from_state(json.loads((version / "context.json").read_text(encoding="utf-8")))
     return Vectors(
         person_ids=pa.concat_arrays(ids.chunks or [pa.array([], pa.large_string())]),
-        matrix=_matrix(version, len(ids), len(said["names"])),
+        matrix=_matrix(version, len(ids), len(said["names"]), patched=patched),
         names=tuple(said["names"]),
         as_of=as_of,
         as_ofs=np.broadcast_to(np.datetime64(as_of.replace(tzinfo=None), "us"), len(ids)),
@@ -210,14 +203,15 @@ def _read(version: Path, said: Mapping[str, Any]) -> Vectors:
     )
 
 
-def _matrix(version: Path, rows: int, columns: int) -> NDArray[np.float32]:
-    """Return the matrix, memory-mapped: as it is, or privately with the patch laid over it."""
-    patch = read_patch(version)
-    if patch is None:
-        return np.load(version / "matrix.npy", mmap_mode="r" if rows else None, allow_pickle=False)
-    plain = np.load(version / "matrix.npy", mmap_mode="r", allow_pickle=False)
+def _matrix(version: Path, rows: int, columns: int, *, patched: bool) -> NDArray[np.float32]:
+    """Return the matrix, memory-mapped: as it is, or privately with the patches laid over it."""
+    plain = np.load(version / "matrix.npy", mmap_mode="r" if rows else None, allow_pickle=False)
+    laid = patches.stored(version)
+    if not laid:
+        return plain
     matrix = np.memmap(version / "matrix.npy", dtype=np.float32, mode="c", offset=plain.offset, shape=(rows, columns))
-    matrix[patch.rows] = patch.values
+    for patch in laid if patched else ():
+        matrix[patch.rows] = patch.values
     matrix.flags.writeable = False
     return matrix
 

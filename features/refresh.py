@@ -18,19 +18,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features import builder, published, query
+from features import builder, patches, published, query
 from features.catalogue import catalogue
 from features.context import Context
 from features.definition import definitions_hash
 from features.engine import Engine
 from features.matrix import InFile, spare
-from features.publication import Patch, build_into, open_version, publish_patch, publish_whole, read_patch
+from features.patches import Patch
+from features.publication import build_into, open_version, publish_patch, publish_whole
 from features.relations import Relations, StoredTables, names_of, people_columns
 from features.vectors import Progress, Upkeep, Vectors, VectorsError
 from features.vocabulary import Vocabulary
 
 MOST_PATCHED = 0.2
-"""Where more of the rows than this stand in the patch, the matrix is written anew."""
+"""Where more of the rows than this stand in patches, the matrix is written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def refresh(history: StoredTables, vocabulary: Vocabulary, as_of: datetime, fold
     previous = None
     with contextlib.suppress(VectorsError):
         version, said = published.current(folder)
-        previous = open_version(version, said)
+        previous = open_version(version, said, patched=False)
     why = _whole(previous, history, vocabulary, as_of)
     if why is not None or previous is None:
         made = build_into(history, vocabulary, as_of, folder, progress=progress)
@@ -167,20 +168,16 @@ class _Changed:
 
 def _publish(previous: Vectors, part: Vectors, changed: _Changed, version: Path, folder: Path) -> None:
     """Publish the vectors before with what changed: as a patch where that is small, else written anew."""
-    before = read_patch(version)
-    patched = len(changed.rows) + len(changed.new) + (0 if before is None else len(before.rows))
-    whole = published.manifest(version)["rows"] if before is None else int(np.load(version / "matrix.npy", mmap_mode="r").shape[0])
-    behind = len(previous) + len(changed.new) - whole
-    if len(changed.removed) or patched > MOST_PATCHED * max(whole, 1) or behind > spare(whole):
-        _rewrite(previous, part, changed, folder)
-        return
     rows = np.concatenate([changed.rows, len(previous) + np.arange(len(changed.new))])
-    values = np.concatenate([part.matrix[changed.of_part], part.matrix[changed.new]])
-    if before is not None:
-        kept = ~np.isin(before.rows, rows)
-        rows, values = np.concatenate([before.rows[kept], rows]), np.concatenate([before.values[kept], values])
+    patched = np.unique(np.concatenate([rows, *(patch.rows for patch in patches.stored(version))]))
+    whole = int(np.load(version / "matrix.npy", mmap_mode="r").shape[0])
+    behind = len(previous) + len(changed.new) - whole
+    if len(changed.removed) or len(patched) > MOST_PATCHED * max(whole, 1) or behind > spare(whole):
+        _rewrite(open_version(version, published.manifest(version)), part, changed, folder)
+        return
+    patch = Patch(rows, part.matrix[np.concatenate([changed.of_part, changed.new])])
     ids = pa.concat_arrays([previous.person_ids, part.person_ids.take(pa.array(changed.new))]) if len(changed.new) else previous.person_ids
-    publish_patch(_joined(previous, part, ids, changed), Patch(version, rows, values), folder)
+    publish_patch(_joined(previous, part, ids, changed), version, patch, folder)
 
 
 def _joined(previous: Vectors, part: Vectors, ids: pa.LargeStringArray, changed: _Changed) -> Vectors:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from features import query
 from features.calendar import Offset, offsets
+from features.engine import Engine
 from features.vocabulary import Vocabulary
 
 INTERACTIONS = {
@@ -109,6 +110,11 @@ class Relations:
         """Narrow `interactions` and `people` to the persons between two ids, both included."""
         for table in ("interactions", "people"):
             self.engine.between(table, f"all_{table}", "person_id", low, high)
+
+    def narrow(self, engine: Engine, people: pa.Array) -> None:
+        """Keep nothing but what these persons did, read once: for the few whose records lie among millions. Ids of interactions and batches become null."""
+        engine.among("all_interactions", "person_id", people, blank=("interaction_id", "batch_id"))
+        self.between()
 
     def offsets(self, latest_us: int) -> tuple[Offset, ...]:
         """Return the offsets of the vocabulary's time zone over the interactions before a time; none are needed for UTC."""

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from features import published
+from features import patches, published
 from features.catalogue import catalogue, definitions_hash
 from features.context import Context, Prior
 from features.matrix import spare
-from features.publication import Patch, build_into, open_current, publish, publish_patch, publish_whole, read_patch
+from features.patches import Patch
+from features.publication import build_into, open_current, open_version, publish, publish_patch, publish_whole
 from features.vectors import Upkeep, Vectors, VectorsError, build
 from features.vocabulary import Channel, Kind, Topic, Vocabulary
 from tests.features.histories import NOW, WORDS, Tables, random_history
@@ -116,7 +117,8 @@ def patched(folder, before, rows, ids):
     matrix = np.concatenate([before.matrix, np.zeros((len(ids) - len(before), len(FEATURES)), np.float32)])
     matrix[rows] = values
     made = vectors(ids, matrix=matrix)
-    publish_patch(replace(made, matrix=np.broadcast_to(np.float32(np.nan), matrix.shape)), Patch(published.current(folder)[0], np.array(rows), values), folder)
+    without = replace(made, matrix=np.broadcast_to(np.float32(np.nan), matrix.shape))
+    publish_patch(without, published.current(folder)[0], Patch(np.array(rows, dtype=np.int64), values), folder)
     return made
 
 
@@ -128,12 +130,27 @@ def test_a_patched_version_shows_one_matrix(tmp_path):
     assert found.rows(["aa:1", "é:1", "b:2", "x:1"]).tolist() == [3, 4, 1, -1]
     version = published.current(tmp_path)[0]
     assert (version / "matrix.npy").samefile(first / "matrix.npy"), "the large file is shared, not copied"
-    assert read_patch(first) is None
-    assert read_patch(version).rows.tolist() == [1, 3, 4]
+    assert patches.stored(first) == []
+    assert [patch.rows.tolist() for patch in patches.stored(version)] == [[1, 3, 4]]
     published.verify(version)
     with pytest.raises(ValueError, match="read-only"):
         found.matrix[0, 0] = 1
     assert np.load(first / "matrix.npy").tobytes() == vectors().matrix.tobytes(), "nobody wrote into it"
+
+
+def test_patches_lie_over_one_another_and_become_one_where_they_are_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(patches, "MOST", 3)
+    publish(vectors(), tmp_path)
+    expected, ids, stored = vectors(), ("a:1", "b:2", "c:3", "aa:1"), []
+    for rows in ([0, 1, 2], [3, 1], [2], [1], [3]):
+        expected = patched(tmp_path, expected, rows, ids)
+        same(open_current(tmp_path), expected)
+        version = published.current(tmp_path)[0]
+        published.verify(version)
+        stored.append([patch.rows.tolist() for patch in patches.stored(version)])
+    assert stored == [[[0, 1, 2]], [[0, 1, 2], [3, 1]], [[0, 1, 2], [3, 1], [2]], [[0, 1, 2, 3]], [[0, 1, 2, 3], [3]]]
+    under = open_version(version, published.manifest(version), patched=False)
+    assert under.matrix[:3].tobytes() == vectors().matrix.tobytes()
 
 
 def test_a_patch_of_nothing_changes_nothing(tmp_path):
@@ -160,7 +177,7 @@ def test_a_fresh_version_may_be_patched_though_the_one_before_is_gone(tmp_path):
     publish(vectors(), tmp_path)
     expected = vectors()
     for rows in ([0], [1], [2], [0, 2]):
-        expected = patched(tmp_path, vectors(), rows, ("a:1", "b:2", "c:3"))
+        expected = patched(tmp_path, expected, rows, ("a:1", "b:2", "c:3"))
     assert len(list(tmp_path.glob("v*"))) == published.KEPT + 1
     same(open_current(tmp_path), expected)
 
@@ -230,7 +247,7 @@ def test_a_damaged_matrix_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["matrix.npy", "person_ids.arrow", "context.json", "due.npy", "newcomers.arrow", "patch.npy", "patch_rows.npy", "manifest.json"]
+    "name", ["matrix.npy", "person_ids.arrow", "context.json", "due.npy", "newcomers.arrow", "patch_000.npy", "patch_rows_000.npy", "manifest.json"]
 )
 @pytest.mark.parametrize("damage", ["missing", "cut", "other bytes"])
 def test_a_file_that_is_missing_or_damaged_is_named(tmp_path, name, damage):

@@ -9,13 +9,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features import publication
+from features import builder, publication
 from features.publication import build_into, open_current
 from features.refresh import refresh, replay
 from features.vectors import VectorsError, build
 from tests.features.histories import LAWS, NOW, WORDS, Tables, interaction, person, random_history
 
 laws = settings(max_examples=LAWS, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Read the few who are built again at once, as in a base of millions, of which they are a small share."""
+    monkeypatch.setattr(builder, "FEW", 2.0)
 
 
 @pytest.fixture
