@@ -58,7 +58,7 @@ AT = {1: tuple(PEERS), 20: tuple(name for name in PEERS if name != "featuretools
 """Which peers run at which size (millions of interactions) when none are named."""
 UPKEEP = 20
 """At which size lineage and refresh are measured."""
-LIMIT_S = 900
+LIMIT_S = 500
 TWICE_BELOW_S = 60
 LEAST_FREE = 1500
 """Megabytes: a case that leaves less to others is ended."""
