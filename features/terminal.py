@@ -1,0 +1,86 @@
+"""What commands share: options, moments, progress bars and tables on the terminal."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import typer
+
+Folder = Annotated[Path, typer.Option("--workspace", "-w", envvar="AUDIENCE_WORKSPACE", help="The workspace's folder.")]
+HERE = Path()
+
+
+def now() -> datetime:
+    """Return the present moment, UTC."""
+    return datetime.now(UTC)
+
+
+def moment(text: str | None) -> datetime:
+    """Return the moment `text` names (ISO 8601 with an offset, or a date: midnight UTC), or now."""
+    if text is None:
+        return now()
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no ISO 8601 time such as 2026-11-01 or 2026-11-01T06:00:00+01:00") from None
+    if found.tzinfo is None:
+        if "T" in text or ":" in text:
+            raise typer.BadParameter(f"{text!r} has no offset: add Z or +01:00")
+        found = found.replace(tzinfo=UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} lies outside of the years 1 to 9999") from None
+
+
+class Bars:
+    """Progress on the terminal: a bar with the stage, its rate where it counts something, and the time left.
+
+    Stages of one piece of work share a bar; a fraction that falls back begins the next piece, and so the next bar.
+    """
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        """Show that `fraction` (0 to 1) is done; a stage that counts ("reading 32,768 rows") shows its rate too."""
+        from tqdm import tqdm
+
+        if self._bar is not None and fraction < self._bar.n:
+            self.close()
+        if self._bar is None:
+            self._bar = tqdm(
+                total=1.0, desc=stage, file=sys.stderr, bar_format="  {desc:<44.44}{percentage:3.0f}% |{bar:20}| {elapsed}, {remaining} left{postfix}"
+            )
+        self._bar.set_description_str(stage, refresh=False)
+        counted, elapsed = re.search(r"([\d,]+) (\w+)", stage), self._bar.format_dict["elapsed"]
+        if counted and elapsed > 0.5:
+            self._bar.set_postfix_str(f"{int(counted[1].replace(',', '')) / elapsed:,.0f} {counted[2]}/s", refresh=False)
+        self._bar.update(min(fraction, 1.0) - self._bar.n)
+
+    def close(self) -> None:
+        """Leave the last bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def table(records: list[dict[str, Any]]) -> None:
+    """Print records as aligned columns; one line says so when there are none."""
+    if not records:
+        typer.echo("none yet")
+        return
+    rows = [list(records[0]), *([str(value) for value in record.values()] for record in records)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

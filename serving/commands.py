@@ -1,0 +1,57 @@
+"""The commands of the service: serve, and the keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from features.terminal import HERE, Folder, now, table
+from features.workspace import Workspace
+
+app = typer.Typer(rich_markup_mode=None)
+key_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make, list and revoke the keys of the HTTP service.")
+app.add_typer(key_app, name="key")
+
+
+@key_app.command()
+def create(
+    scope: Annotated[str, typer.Option(help="scores or audit.")], label: Annotated[str, typer.Option(help="Who will hold it.")], workspace: Folder = HERE
+) -> None:
+    """Make a key and print it once. Example: audience key create --scope scores --label "campaign tool"."""
+    from serving.keys import create_key
+    from serving.store import Store
+
+    typer.echo(create_key(Store(Workspace.open(workspace).database_url), scope=scope, label=label, now=now()))
+
+
+@key_app.command(name="list")
+def list_(workspace: Folder = HERE) -> None:
+    """List the keys by id, label and scope; never the keys themselves. Example: audience key list."""
+    from serving.keys import find_all
+    from serving.store import Store
+
+    found = find_all(Store(Workspace.open(workspace).database_url))
+    table([{"id": key.key_id, "label": key.name, "scopes": ", ".join(key.scopes), "made": key.created_at, "revoked": key.revoked_at or ""} for key in found])
+
+
+@key_app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="As `audience key list` shows it.")], workspace: Folder = HERE) -> None:
+    """End a key before the next answer. Example: audience key revoke key_3f9a5c1e07d2b846."""
+    from serving.keys import revoke as revoke_key
+    from serving.store import Store
+
+    revoke_key(Store(Workspace.open(workspace).database_url), key_id, now=now())
+    typer.echo(f"{key_id} is revoked")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; only this machine by default.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
+    workspace: Folder = HERE,
+) -> None:
+    """Serve scores and the auditor's console over HTTP. Example: audience serve --port 3000."""
+    from serving.run import serve as run_server
+
+    run_server(Workspace.open(workspace), host=host, port=port)

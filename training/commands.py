@@ -1,0 +1,85 @@
+"""The commands of training: simulate, train, list, promote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.terminal import HERE, Bars, Folder, moment, now, table
+from features.workspace import Workspace
+
+app = typer.Typer(rich_markup_mode=None)
+train_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model; the run stands in MLflow.")
+app.add_typer(train_app, name="train")
+
+
+@train_app.command()
+def affinity(
+    now: Annotated[str | None, typer.Option(help="Train as if it were this moment.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Your own labels: person_id, as_of, topic, label[, split].")] = None,
+    workspace: Folder = HERE,
+) -> None:
+    """Train topic affinity on snapshots over time. Example: audience train affinity --now 2026-11-01."""
+    from training.fit import train_affinity
+
+    with Bars() as bars:
+        run = train_affinity(Workspace.open(workspace), now=moment(now), labels=labels, progress=bars)
+    typer.echo(run)
+
+
+@train_app.command()
+def persuadability(experiment: str, now: Annotated[str | None, typer.Option(help="Train as if it were this moment.")] = None, workspace: Folder = HERE) -> None:
+    """Train the uplift of every arm against control. Example: audience train persuadability welcome_call."""
+    from training.fit import train_persuadability
+
+    with Bars() as bars:
+        runs = train_persuadability(Workspace.open(workspace), experiment, now=moment(now), progress=bars)
+    for run in runs:
+        typer.echo(run)
+
+
+@app.command()
+def runs(workspace: Folder = HERE) -> None:
+    """List the training runs, newest first. Example: audience runs."""
+    from training.registry import list_runs
+
+    table(list_runs(Workspace.open(workspace)))
+
+
+@app.command()
+def models(workspace: Folder = HERE) -> None:
+    """List the registered models with their versions and aliases. Example: audience models."""
+    from training.registry import list_models
+
+    table(list_models(Workspace.open(workspace)))
+
+
+@app.command()
+def promote(
+    name: Annotated[str, typer.Argument(help="A registered model: affinity, persuadability.EXPERIMENT.ARM.")],
+    version: Annotated[int | None, typer.Option(help="The newest by default.")] = None,
+    workspace: Folder = HERE,
+) -> None:
+    """Make a version champion if it passes the gate; exit code 1 when it is refused. Example: audience promote affinity."""
+    from training.registry import promote as promote_version
+
+    promotion = promote_version(Workspace.open(workspace), name, version, now=now())
+    typer.echo(promotion)
+    if not promotion.accepted:
+        raise typer.Exit(1)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    people: Annotated[int, typer.Option(min=100, help="How many people.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same campaign.")] = 0,
+) -> None:
+    """Make a campaign with known truth: a workspace, raw files, and the truth apart. Example: audience simulate trial."""
+    from training.simulation import simulate as simulate_campaign
+    from training.simulation import write
+
+    write(simulate_campaign(people=people, seed=seed), folder)
+    typer.echo(f"Wrote {folder}/audience.toml, {folder}/raw and {folder}/truth")
