@@ -103,18 +103,23 @@ def dictionary(vocabulary: Vocabulary, language: Language = "en") -> pd.DataFram
     return pd.DataFrame(rows).set_index("feature")
 
 
-def unit_of(feature: Feature, vocabulary: Vocabulary) -> str:
-    """Return the unit of a feature's values, in words."""
-    if feature.statistic in _DAYS:
-        return "days"
+def unit_of(feature: Feature, vocabulary: Vocabulary | None = None) -> str:
+    """Return the unit of a feature's values, in words; without a vocabulary, "its own unit" where only that would name it."""
+    if feature.statistic in _DAYS or feature.statistic in _UNITS:
+        return _UNITS.get(feature.statistic, "days")
+    if feature.category is not None:
+        return "0 or 1"
+    return "its own unit" if vocabulary is None else _unit_there(feature, vocabulary)
+
+
+def _unit_there(feature: Feature, vocabulary: Vocabulary) -> str:
+    """Return a unit that the vocabulary names: of amounts, stated interests and attributes."""
     if feature.statistic in {"sum", "largest"}:
         return vocabulary.kind(str(feature.kind)).unit or "the kind's own"
     if feature.statistic == "declared":
         units = {kind.unit for kind in vocabulary.kinds if kind.declares}
         return units.pop() or "as stated" if len(units) == 1 else "as stated"
-    if feature.statistic == "attribute":
-        return "0 or 1" if feature.category is not None else vocabulary.attribute(str(feature.id)).unit or "its own"
-    return _UNITS[feature.statistic]
+    return vocabulary.attribute(str(feature.id)).unit or "its own"
 
 
 def _typical(feature: Feature) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 import lightgbm as lgb
@@ -18,19 +19,18 @@ from models.columns import check_columns, frame_matrix
 from models.embedding import TopicEmbedding
 from models.explanation import TOPIC, Contributions
 from models.folds import row_order
+from models.growing import BIN_SAMPLE, CHUNK, Progress, grow, raw_margins
 from models.intervals import GroupInterval
 from models.labels import Labels, held_out, sampled
-from models.pooled import Layout, TopicRows, embedded_columns, history_templates
+from models.levels import NO_STEPS, Shift, Steps, level_shift, steps_of
+from models.pooled import Layout, activity_column, counted_columns, embedded_columns, history_templates
+from models.relatives import TopicRelatives
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Progress = Callable[[str, float], None]
 
-CHUNK = 2_048
-"""People whose pooled rows are made at once when predicting."""
-BIN_SAMPLE = 50_000
-"""Pooled rows that LightGBM looks at to cut its bins; its default of 200,000 changes bins little and takes four times as long."""
-REPORT_EVERY = 10
+ORIGIN_ROWS, ORIGIN_TREES, ORIGIN_RATE = 20_000, 60, 0.1
+"""Pooled rows on either side of such a measurement, and the trees of its model: levels need few."""
 
 
 class TopicAffinity(BaseEstimator):
@@ -38,8 +38,8 @@ class TopicAffinity(BaseEstimator):
 
     Estimand: P(label = 1 | vector, topic), the label being engagement with the topic in the horizon after the vector's time. A pooled row
     holds the topic as a category, the topic's own columns (those with the field `topic=<topic>`), the columns without a topic, and
-    `n_history` columns of every topic: the whole history in short. Columns without such fields work too: then the topic is all that
-    tells topics apart.
+    `n_history` columns of every topic: the whole history in short. It also holds what the person did with the topic's relatives: those under the same
+    parent, and those that people engage with together. Columns without such fields work too: then the topic is all that tells topics apart.
 
     Calibration (`TopicPlatt`) and intervals (`GroupInterval`) are fitted on rows the trees have not seen: the latest `block`, or, with one
     block, a share of the people. With `refit` (off by default) the trees are then grown again on all rows, with the same number of trees, and
@@ -49,7 +49,10 @@ class TopicAffinity(BaseEstimator):
 
     Assumption: the time to come resembles the latest block (base rates, topics' supply). Off the end of the data a prediction is that of the
     outermost leaves; missing values (NaN) go the way training chose; a column that is missing throughout is never used. A topic without
-    a positive label takes a low probability from the others through the pooled trees and calibration.
+    a positive label takes a low probability from the others through the pooled trees and calibration. A topic without any known label (nobody could
+    have answered) is served as a topic without a name: from its relatives, its supply and its family, as trees that were kept from the
+    names of a share `forget` of their rows have learned. People without history are told apart (`has_history`): theirs is the rate of their segment, of
+    people with the same attributes who received the same, with a level of its own in the calibration.
 
     Parameters
     ----------
@@ -58,15 +61,20 @@ class TopicAffinity(BaseEstimator):
     column_share, row_share : shares of columns per tree and of rows per iteration.
     n_history : how many columns of each topic stand for the whole history in every pooled row (0 to 3).
     n_embedding : dimensions of the embedding of the topic history in every pooled row, fitted on the earliest block only (0 for none).
+    parents : the parent of each topic that has one: topics of one parent are relatives.
+    forget : share of pooled rows from which the topic's name is kept, where some topic has no known label; else 0.
+    monotone : whether the topic's own history can only push a probability up (`models.pooled.Layout.directions`).
     calibration_share : share of people held out for calibration where there is one block.
     refit : whether trees are grown again on all rows once calibration is known.
     max_rows : most pooled rows the trees are grown on; beyond it whole people are drawn at random. None for all.
+    origins : at how many blocks, the latest ones, it is measured how far levels move until the next; with 0, intervals are of sampling alone.
     coverage : of the intervals. random_state, n_jobs : seed; threads.
 
     Attributes
     ----------
     booster_ : lgb.Booster. topics_, columns_ : tuples of str. calibration_ : TopicPlatt. intervals_ : GroupInterval.
-    prior_ : (n_topics,) mean label. layout_ : Layout. n_features_in_ : int. feature_names_in_ : (F,) array of str.
+    prior_ : (n_topics,) mean label. steps_ : Steps, how far levels move between blocks. layout_ : Layout.
+    n_features_in_ : int. feature_names_in_ : (F,) array of str.
 
     """
 
@@ -84,9 +92,13 @@ class TopicAffinity(BaseEstimator):
         row_share: float = 0.5,
         n_history: int = 2,
         n_embedding: int = 4,
+        parents: Mapping[str, str] | None = None,
+        forget: float = 0.05,
+        monotone: bool = False,
         calibration_share: float = 0.25,
         refit: bool = False,
         max_rows: int | None = 1_000_000,
+        origins: int = 3,
         coverage: float = 0.90,
         random_state: int = 0,
         n_jobs: int = 2,
@@ -102,9 +114,13 @@ class TopicAffinity(BaseEstimator):
         self.row_share = row_share
         self.n_history = n_history
         self.n_embedding = n_embedding
+        self.parents = parents
+        self.forget = forget
+        self.monotone = monotone
         self.calibration_share = calibration_share
         self.refit = refit
         self.max_rows = max_rows
+        self.origins = origins
         self.coverage = coverage
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -134,17 +150,34 @@ class TopicAffinity(BaseEstimator):
         matrix, labels = matrix[order], labels.take(order)
         self.columns_, self.topics_, self.prior_ = columns, labels.topics, labels.prior()
         self.n_features_in_, self.feature_names_in_ = len(columns), np.array(columns, dtype=object)
-        earliest = matrix[labels.block == labels.block.min(initial=0)]
-        embedding = TopicEmbedding.fit(earliest, embedded_columns(columns, labels.topics), self.n_embedding)
-        self.layout_ = Layout.of(columns, labels.topics, history_templates(columns, labels.topics, self.n_history), embedding)
+        self.layout_ = self.layout_for(matrix, labels, columns)
         kept = held_out(labels, self.calibration_share, self.random_state)
         self.booster_ = self._grow(matrix, labels, np.flatnonzero(~kept), "growing trees", progress)
         judged, judges = matrix[kept], labels.take(np.flatnonzero(kept))
         unseen = self._raw_margins(judged)
         if self.refit:
             self.booster_ = self._grow(matrix, labels, np.arange(len(matrix)), "growing trees on all rows", progress)
-        self._calibrate(judges, unseen, self._raw_margins(judged) if self.refit else unseen)
+        self.steps_ = self._steps(matrix, labels)
+        self._calibrate(judged, judges, unseen, self._raw_margins(judged) if self.refit else unseen)
         return self
+
+    def recalibrated(self, X: pd.DataFrame, y: ArrayLike, *, groups: Any = None, sample_weight: ArrayLike | None = None) -> TopicAffinity:
+        """Return a model of the same trees whose calibration and intervals are those of these rows, which the trees must not have seen.
+
+        Arguments as in `fit`. Raises ValueError for labels that cannot be used or lack one of the two values, ColumnsError for other columns.
+        """
+        check_is_fitted(self, "booster_")
+        matrix, columns = frame_matrix(X, self.columns_)
+        labels = Labels.of(y, self.topics_, columns, n_rows=len(matrix), groups=groups, block=None, sample_weight=sample_weight)
+        if not {0.0, 1.0} <= set(labels.y[labels.weight > 0][~np.isnan(labels.y[labels.weight > 0])].tolist()):
+            raise ValueError("labels of 0 and of 1 are both needed to calibrate. Hint: more people, or a longer horizon")
+        order = row_order(matrix, *labels.y.T, labels.weight, groups=labels.codes)
+        matrix, labels = matrix[order], labels.take(order)
+        made = copy.copy(self)
+        made.prior_ = labels.prior()
+        raw = self._raw_margins(matrix)
+        made._calibrate(matrix, labels, raw, raw)  # noqa: SLF001 - a model of this class
+        return made
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
         """Return calibrated probabilities (n, n_topics). Raises ColumnsError for other columns than in fit."""
@@ -153,8 +186,8 @@ class TopicAffinity(BaseEstimator):
     def predict_margin(self, X: pd.DataFrame) -> Floats:
         """Return the logit (n, n_topics) of `predict_proba`."""
         check_is_fitted(self, "booster_")
-        raw = self._raw_margins(frame_matrix(X, self.columns_)[0])
-        return np.asarray(self.calibration_.intercept_ + self.calibration_.slope_ * raw)
+        matrix = frame_matrix(X, self.columns_)[0]
+        return self._margins(matrix, self._raw_margins(matrix))
 
     def predict_interval(self, X: pd.DataFrame) -> Floats:
         """Return low and high (n, n_topics, 2) of the engagement rate of people with this margin, with `coverage`.
@@ -180,9 +213,14 @@ class TopicAffinity(BaseEstimator):
             rows = slice(start, start + CHUNK)
             pooled = self.layout_.rows(matrix[rows], np.full(len(matrix[rows]), number))
             parts = np.asarray(self.booster_.predict(pooled, pred_contrib=True, num_threads=self.n_jobs)).reshape(len(pooled), width + 1)
-            base[rows] = self.calibration_.margin(parts[:, -1], number)
+            base[rows] = self.calibration_.margin(parts[:, -1], number, ~self._history(matrix[rows]))
             values[rows] = slope * self.layout_.fold(parts[:, :-1], number, matrix[rows])
         return Contributions(base, values, (*self.columns_, TOPIC))
+
+    def has_history(self, X: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return (n,) who engaged with anything before; of the others a probability is that of their segment. All, where no column counts engagements."""
+        check_is_fitted(self, "booster_")
+        return self._history(frame_matrix(X, self.columns_)[0])
 
     def topic_number(self, topic: str) -> int:
         """Return the topic's position in `topics_`; raises ValueError with the topics there are."""
@@ -199,6 +237,7 @@ class TopicAffinity(BaseEstimator):
             "calibration": self.calibration_.to_state(),
             "intervals": self.intervals_.to_state(),
             "prior": self.prior_.tolist(),
+            "steps": list(self.steps_),
         }
 
     @classmethod
@@ -211,6 +250,7 @@ class TopicAffinity(BaseEstimator):
         model.n_features_in_, model.feature_names_in_ = len(model.columns_), np.array(model.columns_, dtype=object)
         model.calibration_, model.intervals_ = TopicPlatt.from_state(state["calibration"]), GroupInterval.from_state(state["intervals"])
         model.prior_ = np.array(state["prior"], dtype=np.float64).reshape(-1)
+        model.steps_ = Steps(*map(float, state.get("steps", NO_STEPS)))
         lengths = {len(model.topics_), len(model.prior_), len(model.calibration_.slope_), len(model.intervals_.knots_)}
         if len(lengths) != 1:
             raise ValueError("calibration, intervals, prior and topics differ in number")
@@ -224,6 +264,7 @@ class TopicAffinity(BaseEstimator):
             "num_leaves": (2, 4096),
             "n_history": (0, 3),
             "n_embedding": (0, 64),
+            "origins": (0, 60),
             "min_child_samples": (1, 10**9),
             "n_jobs": (1, 1024),
         }
@@ -233,11 +274,14 @@ class TopicAffinity(BaseEstimator):
         for name in ("learning_rate", "column_share", "row_share"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in (0, 1]: given {getattr(self, name)!r}")
+        if not 0 <= self.forget < 1:
+            raise ValueError(f"forget must lie in [0, 1): given {self.forget!r}")
         for name in ("calibration_share", "coverage"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie inside (0, 1): given {getattr(self, name)!r}")
 
-    def _parameters(self) -> dict[str, Any]:
+    def tree_parameters(self, layout: Layout) -> dict[str, Any]:
+        """Return LightGBM's parameters for pooled rows of that layout."""
         return {
             "objective": "binary",
             "learning_rate": self.learning_rate,
@@ -252,48 +296,92 @@ class TopicAffinity(BaseEstimator):
             "feature_pre_filter": False,
             "deterministic": True,
             "force_row_wise": True,
+            **({"monotone_constraints": layout.directions()} if self.monotone else {}),
             "seed": self.random_state,
             "num_threads": self.n_jobs,
             "verbosity": -1,
         }
 
-    def _grow(self, matrix: NDArray[np.float32], labels: Labels, rows: Integers, stage: str, progress: Progress | None) -> lgb.Booster:
-        """Return a booster of the pooled rows of `rows`; read back from its text, so that it is what a saved model will be."""
-        rows = sampled(labels, rows, self.max_rows, self.random_state)
-        known = [rows[~np.isnan(labels.y[rows, topic])] for topic in range(len(labels.topics))]
-        parts = [TopicRows(self.layout_, matrix, mine, topic) for topic, mine in enumerate(known) if len(mine)]
-        target = np.concatenate([labels.y[mine, topic] for topic, mine in enumerate(known)])
-        weight = np.concatenate([labels.weight[mine] for mine in known]) if labels.weighted else None
-        data = lgb.Dataset(parts, target, weight=weight, feature_name=list(self.layout_.names), categorical_feature=[0], params=self._parameters())
-        booster = lgb.train(self._parameters(), data, self.num_trees, callbacks=[_reporter(stage, progress)] if progress else None)
-        return lgb.Booster(model_str=booster.model_to_string())
+    def layout_for(self, matrix: NDArray[np.float32], labels: Labels, columns: tuple[str, ...]) -> Layout:
+        """Return the pooled rows' layout for rows of `matrix` (n, F); what it learns from a history is learned on the earliest block only."""
+        topics, earliest = labels.topics, matrix[labels.block == labels.block.min(initial=0)]
+        families = [(self.parents or {}).get(topic) for topic in topics]
+        counted = counted_columns(columns, topics)
+        return Layout.of(
+            columns,
+            topics,
+            history_templates(columns, topics, self.n_history),
+            TopicEmbedding.fit(earliest, embedded_columns(columns, topics), self.n_embedding),
+            TopicRelatives.fit(earliest, counted, families) if len(counted) > 1 else None,
+            families=families,
+            named=labels.answerable.tolist(),
+        )
 
-    def _calibrate(self, labels: Labels, unseen: Floats, served: Floats) -> None:
+    @property
+    def _forgotten(self) -> float:
+        return 0.0 if self.layout_.named.all() else self.forget
+
+    def _grow(self, matrix: NDArray[np.float32], labels: Labels, rows: Integers, stage: str, progress: Progress | None) -> lgb.Booster:
+        rows = sampled(labels, rows, self.max_rows, self.random_state)
+        return grow(
+            self.layout_,
+            matrix,
+            labels,
+            rows,
+            self.tree_parameters(self.layout_),
+            num_trees=self.num_trees,
+            forget=self._forgotten,
+            stage=stage,
+            progress=progress,
+        )
+
+    def _steps(self, matrix: NDArray[np.float32], labels: Labels) -> Steps:
+        """Return how far levels moved from a block to the next: predictions by a small model of the blocks before, in either."""
+        latest = int(labels.block.max(initial=0))
+        parameters = self.tree_parameters(self.layout_) | {"learning_rate": ORIGIN_RATE}
+        moves = []
+        for origin in range(max(1, latest - self.origins), latest):
+            learned, first, second = (
+                sampled(labels, np.flatnonzero(chosen), ORIGIN_ROWS, self.random_state)
+                for chosen in (labels.block < origin, labels.block == origin, labels.block == origin + 1)
+            )
+            if len(np.unique(labels.y[learned][~np.isnan(labels.y[learned])])) < 2:
+                continue
+            booster = grow(self.layout_, matrix, labels, learned, parameters, num_trees=ORIGIN_TREES, forget=self._forgotten)
+            sides = [self._shifts(raw_margins(booster, self.layout_, matrix[rows], self.n_jobs), labels, rows) for rows in (first, second)]
+            moves.append([(sides[0][topic], sides[1][topic]) for topic in sides[0] if topic in sides[1]])
+        return steps_of(moves)
+
+    @staticmethod
+    def _shifts(margins: Floats, labels: Labels, rows: Integers) -> dict[int, Shift]:
+        """Return by how much margins (n, n_topics) of these rows are off, by topic, where there are labels of both kinds."""
+        found = {}
+        for topic in range(len(labels.topics)):
+            known = ~np.isnan(labels.y[rows, topic])
+            mine = rows[known]
+            if len(np.unique(labels.y[mine, topic])) == 2:
+                found[topic] = level_shift(margins[known, topic], labels.y[mine, topic], labels.people[mine], labels.weight[mine])
+        return found
+
+    def _calibrate(self, matrix: NDArray[np.float32], labels: Labels, unseen: Floats, served: Floats) -> None:
         """Fit calibration and intervals on held-out rows: raw margins (n, n_topics) of trees that never saw them, and of those served."""
         row, topic = np.nonzero(~np.isnan(labels.y))
-        raw, y, weight = unseen[row, topic], labels.y[row, topic], labels.weight[row]
+        raw, y, weight, cold = unseen[row, topic], labels.y[row, topic], labels.weight[row], ~self._history(matrix)[row]
         n_topics = len(labels.topics)
-        self.calibration_ = TopicPlatt().fit(raw, topic, y, n_topics=n_topics, sample_weight=weight)
-        logit, moved = self.calibration_.margin(raw, topic), self.calibration_.margin(served[row, topic], topic)
-        self.intervals_ = GroupInterval(self.coverage).fit(logit, topic, y, labels.people[row], n_topics=n_topics, sample_weight=weight, served=moved)
+        self.calibration_ = TopicPlatt().fit(raw, topic, y, n_topics=n_topics, sample_weight=weight, cold=cold)
+        logit, moved = self.calibration_.margin(raw, topic, cold), self.calibration_.margin(served[row, topic], topic, cold)
+        self.intervals_ = GroupInterval(self.coverage).fit(
+            logit, topic, y, labels.people[row], n_topics=n_topics, sample_weight=weight, served=moved, steps=self.steps_
+        )
+
+    def _margins(self, matrix: NDArray[np.float32], raw: Floats) -> Floats:
+        """Return the calibrated logits (n, n_topics) of raw ones."""
+        cold = ~self._history(matrix)[:, None]
+        return self.calibration_.margin(raw, np.arange(len(self.topics_)), cold)
+
+    def _history(self, matrix: NDArray[np.float32]) -> NDArray[np.bool_]:
+        column = activity_column(self.columns_)
+        return np.ones(len(matrix), dtype=bool) if column is None else np.asarray(matrix[:, column] > 0)
 
     def _raw_margins(self, matrix: NDArray[np.float32]) -> Floats:
-        n_topics = len(self.topics_)
-        margins = np.empty((len(matrix), n_topics))
-        for start in range(0, len(matrix), CHUNK):
-            rows = slice(start, start + CHUNK)
-            people = len(matrix[rows])
-            topics = np.tile(np.arange(n_topics), people)
-            pooled = self.layout_.rows(np.repeat(matrix[rows], n_topics, axis=0), topics)
-            raw = np.asarray(self.booster_.predict(pooled, raw_score=True, num_threads=self.n_jobs), dtype=np.float64)
-            margins[rows] = raw.reshape(people, n_topics)
-        return margins
-
-
-def _reporter(stage: str, progress: Progress) -> Callable[[Any], None]:
-    def report(state: Any) -> None:
-        done = state.iteration - state.begin_iteration + 1
-        if done % REPORT_EVERY == 0 or done == state.end_iteration - state.begin_iteration:
-            progress(stage, done / (state.end_iteration - state.begin_iteration))
-
-    return report
+        return raw_margins(self.booster_, self.layout_, matrix, self.n_jobs)

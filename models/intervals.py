@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from models.levels import NO_STEPS, Steps, level_shift
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -17,7 +19,6 @@ EVENTS_PER_BIN = 40
 MOST_BINS = 10
 BETWEEN_TOPICS_SD = 0.5
 """Logits by which a topic that is too rare for a bin of its own may differ from all topics together: wide, since nothing was measured."""
-_NEWTON_STEPS = 50
 
 
 class GroupInterval:
@@ -28,7 +29,8 @@ class GroupInterval:
     clustered on the person; δ ± t·se is interpolated between bins along the logit and added to the margin, and the interval is widened
     to hold the probability that is served. A topic with fewer than EVENTS_PER_BIN engagements (or silences) takes the bins of all topics together,
     widened by BETWEEN_TOPICS_SD. When the model that is served was grown again on more rows (`served`), the root mean square, over bins, of how
-    far it moved people's mean logit is added to se in quadrature. Assumption: people to come are drawn as those held out.
+    far it moved people's mean logit is added to se in quadrature. So is how far levels move from one block of time to the next (`models.levels`), since
+    scores are used later than the held-out rows; t has the degrees of freedom of Welch and Satterthwaite. Assumption: levels go on moving as they did.
 
     Attributes
     ----------
@@ -44,22 +46,32 @@ class GroupInterval:
         self.coverage = coverage
 
     def fit(
-        self, logit: Floats, topic: Integers, y: Floats, groups: Integers, *, n_topics: int, sample_weight: Floats | None = None, served: Floats | None = None
+        self,
+        logit: Floats,
+        topic: Integers,
+        y: Floats,
+        groups: Integers,
+        *,
+        n_topics: int,
+        sample_weight: Floats | None = None,
+        served: Floats | None = None,
+        steps: Steps = NO_STEPS,
     ) -> GroupInterval:
         """Fit on held-out rows: calibrated logits (m,), topic numbers (m,), labels 0/1 (m,), person numbers (m,). Returns self.
 
-        `served` (m,) are the logits that the model to be served gives these rows, where it is another than the one that never saw them.
+        `served` (m,) are the logits that the model to be served gives these rows, where it is another than the one that never saw them. `steps` is
+        how far levels move until the predictions are used.
         """
         if not 0 < self.coverage < 1:
             raise ValueError(f"coverage must lie inside (0, 1): given {self.coverage!r}")
         weight = np.ones(len(logit)) if sample_weight is None else sample_weight
         moved = np.zeros(len(logit)) if served is None else served - logit
         rows = _Rows(logit, y, groups, weight, moved)
-        everyone = _bins(rows, self.coverage, between=BETWEEN_TOPICS_SD)
+        everyone = _bins(rows, self.coverage, steps=steps, between=BETWEEN_TOPICS_SD)
         found = []
         for number in range(n_topics):
             mine = rows.take(np.flatnonzero(topic == number))
-            found.append(_bins(mine, self.coverage) if mine.events() >= EVENTS_PER_BIN else everyone)
+            found.append(_bins(mine, self.coverage, steps=steps) if mine.events() >= EVENTS_PER_BIN else everyone)
         self.knots_, self.low_, self.high_ = (list(part) for part in zip(*found, strict=True))
         return self
 
@@ -102,7 +114,7 @@ class _Rows:
         return min(len(np.unique(self.groups[self.y == 1])), len(np.unique(self.groups[self.y == 0])))
 
 
-def _bins(rows: _Rows, coverage: float, *, between: float = 0.0) -> tuple[Floats, Floats, Floats]:
+def _bins(rows: _Rows, coverage: float, *, steps: Steps, between: float = 0.0) -> tuple[Floats, Floats, Floats]:
     """Return knots, low and high shifts (k,), with bins of equal expected information (p·(1-p))."""
     n_bins = int(np.clip(rows.events() // EVENTS_PER_BIN, 1, MOST_BINS))
     order = np.lexsort((rows.groups, rows.y, rows.logit))
@@ -110,32 +122,13 @@ def _bins(rows: _Rows, coverage: float, *, between: float = 0.0) -> tuple[Floats
     edges = np.searchsorted(information, information[-1] * np.arange(1, n_bins) / n_bins) if len(order) else []
     parts = [rows.take(part) for part in np.split(order, edges)]
     centre, moved = (np.array([_average(getattr(part, name), part.weight) for part in parts]) for name in ("logit", "moved"))
-    shift, error, people = (np.array(column) for column in zip(*map(_shift, parts, centre), strict=True))
-    reach = stats.t.ppf(0.5 + coverage / 2, np.maximum(people - 1, 1)) * np.sqrt(error**2 + between**2 + np.mean(moved**2))
+    found = [level_shift(part.logit, part.y, part.groups, part.weight, centre=middle) for part, middle in zip(parts, centre, strict=True)]
+    shift, error, people = (np.array(column) for column in zip(*found, strict=True))
+    sampling = error**2 + between**2 + np.mean(moved**2)
+    freedom = (sampling + steps.sd**2) ** 2 / (sampling**2 / np.maximum(people - 1, 1) + steps.sd**4 / steps.freedom)
+    reach = stats.t.ppf(0.5 + coverage / 2, freedom) * np.sqrt(sampling + steps.sd**2)
     return centre, shift - reach, shift + reach
 
 
 def _average(values: Floats, weight: Floats) -> float:
     return float(np.average(values, weights=weight)) if weight.sum() > 0 else 0.0
-
-
-def _shift(part: _Rows, centre: float) -> tuple[float, float, int]:
-    """Return the shift δ of a bin's logits that meets its observed rate, the standard error of δ, and the bin's people.
-
-    Half an engagement and half a silence are added at the centre, so δ is finite in a bin of one label; the variance is the sandwich
-    Σ_people (Σ_rows w·(y - p))² / (Σ w·p·(1-p))², times people / (people - 1).
-    """
-    rows, labels, mass = np.r_[part.logit, centre, centre], np.r_[part.y, 0.0, 1.0], np.r_[part.weight, 0.5, 0.5]
-    shift = 0.0
-    for _ in range(_NEWTON_STEPS):
-        p = special.expit(rows + shift)
-        step = float(np.sum(mass * (labels - p)) / np.sum(mass * p * (1 - p)))
-        shift += float(np.clip(step, -1.0, 1.0))
-        if abs(step) < 1e-12:
-            break
-    p = special.expit(rows + shift)
-    residual = mass * (labels - p)
-    codes, person = np.unique(part.groups, return_inverse=True)
-    scores = np.bincount(person, residual[:-2], len(codes)) if len(codes) else np.zeros(0)
-    clustered = float(np.sum(scores**2)) * (len(codes) / max(len(codes) - 1, 1))
-    return shift, float(np.sqrt(clustered + np.sum(residual[-2:] ** 2)) / np.sum(mass * p * (1 - p))), len(codes)

@@ -36,9 +36,8 @@ class Labels:
             raise ValueError(f"y must be (n, n_topics) = ({n_rows}, {len(names)}), a column per topic: given {values.shape}")
         if not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
             raise ValueError("y must hold 0, 1 or NaN (unknown) only")
-        unknown = [name for name, column in zip(names, values.T, strict=True) if np.isnan(column).all()]
-        if unknown:
-            raise ValueError(f"no label is known for {', '.join(unknown)}. Hint: leave such topics out of y and topics")
+        if np.isnan(values).all():
+            raise ValueError(f"no label is known for any of {', '.join(names)}: there is nothing to learn from")
         weight = np.ones(n_rows) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if weight.shape != (n_rows,) or not (np.isfinite(weight).all() and (weight >= 0).all()):
             raise ValueError(f"sample_weight must be ({n_rows},) finite numbers that are not negative")
@@ -62,11 +61,17 @@ class Labels:
         """Whether rows differ in weight."""
         return bool((self.weight != 1.0).any())
 
+    @property
+    def answerable(self) -> NDArray[np.bool_]:
+        """Which topics (n_topics,) have a known label that weighs something: of the others nobody can say how often people engage with them."""
+        return np.asarray((~np.isnan(self.y) & (self.weight[:, None] > 0)).any(axis=0))
+
     def prior(self) -> Floats:
-        """Return each topic's weighted mean label (n_topics,); NaN where all known labels weigh nothing."""
+        """Return each topic's weighted mean label (n_topics,); where none is known, the mean of the topics that have one."""
         known = ~np.isnan(self.y) * self.weight[:, None]
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.nansum(self.y * self.weight[:, None], axis=0) / known.sum(axis=0))
+            mean = np.nansum(self.y * self.weight[:, None], axis=0) / known.sum(axis=0)
+        return np.asarray(np.where(self.answerable, mean, np.mean(mean[self.answerable]) if self.answerable.any() else np.nan))
 
 
 def held_out(labels: Labels, share: float, random_state: int) -> NDArray[np.bool_]:

@@ -85,6 +85,20 @@ def auc(y: Floats, p: Floats, weight: Floats | None = None) -> float:
     return float(np.sum(engaged * above) / pairs) if pairs > 0 else float("nan")
 
 
+def average_precision(y: Floats, p: Floats, weight: Floats | None = None) -> float:
+    """Return the area under the precision-recall curve: Σ_k (R_k - R_{k-1})·P_k over the levels of p from the highest down; NaN without an engaged row.
+
+    It is the mean of the precision at the engaged rows; equal predictions are one level. A random order gives the rate of engaged rows.
+    """
+    mass = np.ones(len(y)) if weight is None else weight
+    levels, place = np.unique(-p, return_inverse=True)
+    engaged, everyone = (np.bincount(place, part, len(levels)) for part in (mass * (y == 1), mass))
+    reached, addressed = np.cumsum(engaged), np.cumsum(everyone)
+    if not len(reached) or reached[-1] <= 0:
+        return float("nan")
+    return float(np.sum(engaged * np.divide(reached, addressed, out=np.zeros(len(levels)), where=addressed > 0)) / reached[-1])
+
+
 def reliability(y: Floats, p: Floats, weight: Floats | None = None, *, n_bins: int = 15) -> list[Bin]:
     """Return bins of equal mass by prediction, from low to high; rows with one and the same prediction share a bin."""
     mass = np.ones(len(y)) if weight is None else weight

@@ -1,7 +1,8 @@
 """How a person's vector becomes one row per topic, and how what a pooled column contributes goes back to the vector's features.
 
-A pooled row holds the topic as a category, the topic's own columns (`…|topic=housing|…` read through the template
-`…|topic=own-topic|…`), the columns without a topic, a few columns of every topic, and an embedding: the whole history in short.
+A pooled row holds the topic and its parent as categories, the topic's own columns (`…|topic=housing|…` read through the template
+`…|topic=own-topic|…`), the columns without a topic, a few columns of every topic and an embedding (the whole history in short), and what the person
+did with the topic's relatives.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
 from models.columns import ColumnsError
 from models.embedding import TopicEmbedding
 from models.explanation import TOPIC
+from models.relatives import TopicRelatives
 
 ABSENT = -1
-"""Stands in `own` for a topic that has no column of that template: its value is missing."""
+"""Stands in `own` for a topic that has no column of that template (its value is missing), and in `families` for one without a family."""
+FAMILY = "topic_family"
 NO_TOPIC = frozenset({"any", "any-topic"})
 """Values of the field `topic` that name no single topic: such columns are the same for every topic."""
 OWN = "topic=own-topic"
@@ -46,8 +48,10 @@ def template_of(name: str) -> str:
 class Layout:
     """Which column of the vector stands where in a pooled row.
 
-    `own` (n_topics, n_templates) holds column indices or ABSENT, `general` and `history` hold column indices. The order of a
-    pooled row is topic, own, general, history, embedding; `names` are the pooled columns' names for LightGBM.
+    `own` (n_topics, n_templates) holds column indices or ABSENT, `general` and `history` hold column indices. `families` (n_topics,) number
+    each topic's parent, ABSENT where it has none, and are empty where no two topics share one. `named` (n_topics,) says whether a topic's name is
+    told: one that nobody could have answered is served as a topic of no name. The order of a pooled row is topic, own, general, history, embedding,
+    relatives, family; `names` are the pooled columns' names for LightGBM.
     """
 
     columns: tuple[str, ...]
@@ -56,11 +60,24 @@ class Layout:
     general: NDArray[np.int64]
     history: NDArray[np.int64]
     embedding: TopicEmbedding
+    relatives: TopicRelatives
+    families: NDArray[np.int64]
+    named: NDArray[np.bool_]
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, columns: Sequence[str], topics: Sequence[str], history: Sequence[str], embedding: TopicEmbedding | None = None) -> Layout:
-        """Return the layout of these columns for these topics; `history` lists the templates that go in for every topic."""
+    def of(
+        cls,
+        columns: Sequence[str],
+        topics: Sequence[str],
+        history: Sequence[str],
+        embedding: TopicEmbedding | None = None,
+        relatives: TopicRelatives | None = None,
+        *,
+        families: Sequence[str | None] = (),
+        named: Sequence[bool] | None = None,
+    ) -> Layout:
+        """Return the layout of these columns for these topics; `history` lists the templates that go in for every topic, `families` their parents."""
         columns, topics = tuple(columns), tuple(topics)
         if TOPIC in columns:
             raise ColumnsError(f"a column may not be called {TOPIC!r}: the pooled model uses that name for the topic itself. Hint: rename the column")
@@ -74,46 +91,80 @@ class Layout:
         general = np.array([index for index, owner in enumerate(owners) if owner is None], dtype=np.int64)
         chosen = [index for index, owner in enumerate(owners) if owner is not None and template_of(columns[index]) in history]
         embedding = embedding or TopicEmbedding.from_state({"sources": [], "components": []}, len(columns))
-        return cls(columns, topics, own, general, np.array(chosen, dtype=np.int64), embedding, _names(columns, templates, general, chosen, len(embedding)))
+        relatives, kin = relatives or TopicRelatives.none(), _families(families)
+        made = [f"embedding_{number + 1}" for number in range(len(embedding))] + list(relatives.names) + ([FAMILY] if len(kin) else [])
+        names = _names([TOPIC, *templates, *(columns[index] for index in [*general, *chosen]), *made])
+        told = np.ones(len(topics), dtype=bool) if named is None else np.array(named, dtype=bool)
+        return cls(columns, topics, own, general, np.array(chosen, dtype=np.int64), embedding, relatives, kin, told, names)
 
     @property
     def width(self) -> int:
         """Number of pooled columns."""
         return len(self.names)
 
+    @property
+    def plain(self) -> int:
+        """Number of pooled columns that are the topic or columns of the vector; those after them are made."""
+        return 1 + self.own.shape[1] + len(self.general) + len(self.history)
+
+    @property
+    def categorical(self) -> list[int]:
+        """Which pooled columns are categories: the topic, and its family where there is one."""
+        return [0, self.width - 1] if len(self.families) else [0]
+
     def rows(self, matrix: NDArray[np.float32], topic: NDArray[np.int64] | int) -> NDArray[np.float32]:
         """Return the pooled rows (n, width) float32 of `matrix` (n, F), each for its topic's number (n,), or all for one."""
         numbers = np.broadcast_to(np.asarray(topic, dtype=np.int64), (len(matrix),))
         pooled = np.empty((len(matrix), self.width), dtype=np.float32)
-        pooled[:, 0] = numbers
-        first, second = 1 + self.own.shape[1], 1 + self.own.shape[1] + len(self.general)
+        pooled[:, 0] = np.where(self.named[numbers], numbers, np.nan)
+        first, second, third = 1 + self.own.shape[1], 1 + self.own.shape[1] + len(self.general), self.plain
         index = self.own[numbers]
         pooled[:, 1:first] = np.take_along_axis(matrix, np.maximum(index, 0), axis=1) if len(self.columns) else 0
         pooled[:, 1:first][index == ABSENT] = np.nan
         pooled[:, first:second] = matrix[:, self.general]
-        third = second + len(self.history)
         pooled[:, second:third] = matrix[:, self.history]
+        fourth = third + len(self.embedding)
         if len(self.embedding):
-            pooled[:, third:] = self.embedding.transform(matrix)
+            pooled[:, third:fourth] = self.embedding.transform(matrix)
+        if self.relatives.names:
+            pooled[:, fourth : fourth + len(self.relatives.names)] = self.relatives.transform(matrix, numbers)
+        if len(self.families):
+            family = self.families[numbers]
+            pooled[:, -1] = np.where(family == ABSENT, np.nan, family)
         return pooled
 
     def fold(self, contributions: NDArray[np.float64], topic: int, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what pooled columns contribute (n, width) as what the vector's columns do: (n, F + 1), the topic itself last.
 
-        What a feature contributes as the topic's own, as part of the whole history and through the embedding of `matrix` (n, F) is
-        summed. What a template that the topic does not have contributes (its value is missing because of the topic) counts as the
-        topic's, as does what the embedding of nobody's history contributes.
+        What a feature contributes as the topic's own, as part of the whole history, through the embedding of `matrix` (n, F) and as a relative
+        is summed. What a template that the topic does not have contributes (its value is missing because of the topic) counts as the
+        topic's, as do its family, and what embedding and relatives contribute for people without history.
         """
-        last, plain = len(self.columns), self.width - len(self.embedding)
+        last = len(self.columns)
         own = np.where(self.own[topic] == ABSENT, last, self.own[topic])
         target = np.concatenate([[last], own, self.general, self.history])
         folded = np.zeros((last + 1, len(contributions)))
-        np.add.at(folded, target, contributions[:, :plain].T)
+        np.add.at(folded, target, contributions[:, : self.plain].T)
+        end = self.plain + len(self.embedding)
         if len(self.embedding):
-            shares, left = self.embedding.shared(matrix, contributions[:, plain:])
+            shares, left = self.embedding.shared(matrix, contributions[:, self.plain : end])
             np.add.at(folded, self.embedding.sources, shares.T)
             folded[last] += left
+        if self.relatives.names:
+            shares, left = self.relatives.shared(matrix, contributions[:, end : end + len(self.relatives.names)], topic)
+            np.add.at(folded, self.relatives.sources, shares.T)
+            folded[last] += left
+        if len(self.families):
+            folded[last] += contributions[:, -1]
         return folded.T
+
+    def directions(self) -> list[int]:
+        """Return, per pooled column, whether theory lets it only push up (1) or only down (-1) a probability, or either way (0).
+
+        Theory: to have engaged more with a topic, or more recently, makes nobody less likely to engage with it again.
+        """
+        own = range(1, 1 + self.own.shape[1])
+        return [_DIRECTIONS.get("|".join(name.split("|")[:2]), 0) if number in own else 0 for number, name in enumerate(self.names)]
 
     def to_state(self) -> dict[str, Any]:
         """Return the layout as JSON-able values; it is stored whole, so that old artefacts outlive changes of the rules above."""
@@ -124,6 +175,9 @@ class Layout:
             "general": self.general.tolist(),
             "history": self.history.tolist(),
             "embedding": self.embedding.to_state(),
+            "relatives": self.relatives.to_state(),
+            "families": self.families.tolist(),
+            "named": self.named.tolist(),
             "names": list(self.names),
         }
 
@@ -137,20 +191,50 @@ class Layout:
             if index.size and not (index.min() >= (ABSENT if index is own else 0) and index.max() < len(columns)):
                 raise ValueError(f"the layout points outside of its {len(columns)} columns")
         embedding = TopicEmbedding.from_state(state["embedding"], len(columns))
-        if len(names) != 1 + own.shape[1] + len(general) + len(history) + len(embedding):
+        relatives = TopicRelatives.from_state(state.get("relatives"), len(columns), len(topics))  # artefacts of earlier releases have none
+        families, named = np.array(state.get("families", []), dtype=np.int64), np.array(state.get("named", [True] * len(topics)), dtype=bool)
+        if named.shape != (len(topics),) or families.shape not in {(0,), (len(topics),)}:
+            raise ValueError("the layout's families and names of topics differ from its topics in number")
+        if len(names) != 1 + own.shape[1] + len(general) + len(history) + len(embedding) + len(relatives.names) + min(len(families), 1):
             raise ValueError("the layout's names and its columns differ in number")
-        return cls(columns, topics, own, general, history, embedding, names)
+        return cls(columns, topics, own, general, history, embedding, relatives, families, named, names)
 
 
-def _names(columns: tuple[str, ...], templates: Sequence[str], general: NDArray[np.int64], history: Sequence[int], dimensions: int) -> tuple[str, ...]:
+_DIRECTIONS = {
+    "count|kind=any-engagement": 1,
+    "decayed|kind=any-engagement": 1,
+    "share|kind=any-engagement": 1,
+    "recency|kind=any-engagement": -1,
+}
+
+
+def _families(parents: Sequence[str | None]) -> NDArray[np.int64]:
+    """Return the number of each topic's family, ABSENT for one that stands alone; nothing where no two topics share one."""
+    shared = sorted({parent for parent in parents if parent is not None and list(parents).count(parent) > 1})
+    return np.array([shared.index(parent) if parent in shared else ABSENT for parent in parents] if shared else [], dtype=np.int64)
+
+
+def _names(wanted: Sequence[str]) -> tuple[str, ...]:
     """LightGBM takes only some characters in a name; a column of a notebook that has others is called by its number."""
-    wanted = [TOPIC, *templates, *(columns[index] for index in [*general, *history]), *(f"embedding_{number + 1}" for number in range(dimensions))]
     return tuple(name if _SAFE.fullmatch(name) else f"column_{number}" for number, name in enumerate(wanted))
 
 
 def embedded_columns(columns: Sequence[str], topics: Sequence[str]) -> list[int]:
     """Return which columns the embedding of the topic history is made of: the counts of one topic each, over all time."""
     return [index for index, name in enumerate(columns) if topic_of(name) in topics and name.startswith("count|") and name.endswith("|window=all")]
+
+
+def counted_columns(columns: Sequence[str], topics: Sequence[str]) -> list[int]:
+    """Return each topic's count of engagements over all time, one column a topic; nothing where a topic has none."""
+    chosen = next((name for name in history_templates(columns, topics, 3) if name.startswith("count|")), None)
+    place = {topic_of(name): index for index, name in enumerate(columns) if template_of(name) == chosen}
+    return [place[topic] for topic in topics] if set(topics) <= set(place) else []
+
+
+def activity_column(columns: Sequence[str]) -> int | None:
+    """Return the count of a person's engagements of any kind, channel and topic over all time; None where there is no such column."""
+    wanted = "count|kind=any-engagement|channel=any|topic=any|window=all"
+    return columns.index(wanted) if wanted in columns else None
 
 
 PREFERRED = (("share", "window=all"), ("decayed", "half_life="), ("count", "window=all"))
@@ -175,23 +259,3 @@ def history_templates(columns: Sequence[str], topics: Sequence[str], most: int) 
 def _breadth(template: str) -> int:
     values = [field.partition("=")[2] for field in template.split("|")[1:]]
     return sum(value == "all" or value.startswith("any") for value in values)
-
-
-class TopicRows(lgb.Sequence):
-    """The pooled rows of one topic, made when LightGBM asks for them: only their bins are ever all in memory."""
-
-    def __init__(self, layout: Layout, matrix: NDArray[np.float32], people: NDArray[np.int64], topic: int) -> None:
-        self.layout = layout
-        self.matrix = matrix
-        self.people = people
-        self.topic = topic
-        self.batch_size = 8_192
-
-    def __len__(self) -> int:
-        return len(self.people)
-
-    def __getitem__(self, index: Any) -> NDArray[np.float64]:
-        """Return one pooled row (width,) or the rows of a slice or list (k, width), as float64."""
-        single = np.ndim(index) == 0 and not isinstance(index, slice)
-        rows = self.layout.rows(self.matrix[np.atleast_1d(self.people[index])], self.topic).astype(np.float64)
-        return rows[0] if single else rows

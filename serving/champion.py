@@ -33,11 +33,15 @@ class ChampionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Values of n people in the served scale: `values`, `low` and `high` (n,); NaN where there is no interval."""
+    """Values of n people in the served scale: `values`, `low` and `high` (n,); NaN where there is no interval.
+
+    `history` (n,) says who engaged with anything before, where that makes a difference: the others have the rate of their segment.
+    """
 
     values: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    history: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,8 @@ class Champion:
         margins = model.predict_margin(X)  # once for both: the trees are the cost; `predict_proba` is expit of the very same
         places = [model.topic_number(str(score.topic)) for score in scores]
         intervals = [np.asarray(model.intervals_.predict(margins[:, place], place)) for place in places]
-        return [Served(expit(margins[:, place]), interval[:, 0], interval[:, 1]) for place, interval in zip(places, intervals, strict=True)]
+        history = model.has_history(X)
+        return [Served(expit(margins[:, place]), interval[:, 0], interval[:, 1], history) for place, interval in zip(places, intervals, strict=True)]
 
 
 def load_champion(folder: Path, key: bytes, *, threads: int) -> Champion:

@@ -72,7 +72,10 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One score of one person. `low` and `high` hold with probability `coverage`; without them `interval_absent` says why."""
+    """One score of one person. `low` and `high` hold with probability `coverage`; without them `interval_absent` says why.
+
+    `basis` of a probability: `history`, or `segment` where the person never engaged with anything, so that it is the rate of people alike.
+    """
 
     name: str
     value: float
@@ -88,6 +91,7 @@ class Score:
     valid_until: datetime
     decision_id: str
     explanation: Explanation | None = None
+    basis: Literal["history", "segment"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

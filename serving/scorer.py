@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -106,8 +107,11 @@ def _scored(asking: _Asking, champion: Champion, one: ScoreName, served: Served,
     model = ModelReference(champion.name, champion.version, champion.digest)
     valid_until = asking.as_of + timedelta(days=asking.loaded.settings.scores_valid_days)
     entries: list[Entry] = []
-    rows = zip(served.values.tolist(), served.low.tolist(), served.high.tolist(), asking.decisions, explanations, strict=True)
-    for value, low, high, decision, explanation in rows:
+    bases: list[Literal["history", "segment"] | None] = [None] * len(asking.decisions)
+    if served.history is not None:
+        bases = ["history" if known else "segment" for known in served.history.tolist()]
+    rows = zip(served.values.tolist(), served.low.tolist(), served.high.tolist(), asking.decisions, explanations, bases, strict=True)
+    for value, low, high, decision, explanation, basis in rows:
         has_interval = math.isfinite(low) and math.isfinite(high)
         entries.append(
             Score(
@@ -125,6 +129,7 @@ def _scored(asking: _Asking, champion: Champion, one: ScoreName, served: Served,
                 valid_until,
                 f"{decision}-{position}",
                 explanation,
+                basis,
             )
         )
     return entries

@@ -96,6 +96,7 @@ def test_chunks_change_nothing(monkeypatch):
     X, _, _ = _world(50, 5)
     whole = _fitted().predict_margin(X), _fitted().contributions(X, "housing").values
     monkeypatch.setattr("models.affinity.CHUNK", 7)
+    monkeypatch.setattr("models.growing.CHUNK", 7)
     np.testing.assert_array_equal(_fitted().predict_margin(X), whole[0])
     np.testing.assert_array_equal(_fitted().contributions(X, "housing").values, whole[1])
 
@@ -138,7 +139,7 @@ def test_raw_scores_of_the_stored_text_are_those_of_treelite(tmp_path):
     for number in range(3):
         pooled = model.layout_.rows(X.to_numpy(), number)
         raw = np.asarray(treelite.gtil.predict(tree, pooled.astype(np.float64), pred_margin=True)).reshape(-1)
-        np.testing.assert_allclose(model.calibration_.margin(raw, number), model.predict_margin(X)[:, number], atol=1e-6)
+        np.testing.assert_allclose(model.calibration_.margin(raw, number, ~model.has_history(X)), model.predict_margin(X)[:, number], atol=1e-6)
 
 
 def test_unknown_labels_are_as_if_they_were_not_there():
@@ -174,6 +175,7 @@ def test_one_class_only_is_refused(label):
 def test_two_people_are_refused_or_served_their_priors():
     X, y, _ = _world(2, 11)
     y.iloc[:] = [[1, 0, 0], [0, 1, 0]]
+    X[:] = X.to_numpy() + 1  # people without history have a level of their own
     model = TopicAffinity(**SMALL).fit(X, y)
     served = model.predict_proba(X)
     np.testing.assert_array_equal(served[0], served[1])
@@ -248,3 +250,102 @@ def test_weights_are_repetitions_for_priors_and_change_the_model():
     weighted, plain = TopicAffinity(**SMALL).fit(X, y, sample_weight=weight), TopicAffinity(**SMALL).fit(X, y)
     assert weighted.prior_[0] > plain.prior_[0]
     assert weighted.predict_proba(X)[:, 0].mean() > plain.predict_proba(X)[:, 0].mean() + 0.05
+
+
+def _five(n, seed):
+    """Five topics whose engagement follows two tastes; the fifth is of the first taste. Counts, labels and true probabilities."""
+    generator = np.random.default_rng(seed)
+    taste = generator.gamma(0.8, 1.5, (n, 2))
+    counts = generator.poisson(taste[:, [0, 0, 1, 1, 0]]).astype(float)
+    truth = special.expit(-2.0 + 0.9 * np.log1p(taste[:, [0, 0, 1, 1, 0]]))
+    labels = (generator.random((n, 5)) < truth).astype(float)
+    names = ("a", "b", "c", "d", "e")
+    wide = "kind=any-engagement|channel=any"
+    columns = [*(f"count|{wide}|topic={topic}|window=all" for topic in names), f"count|{wide}|topic=any|window=all"]
+    matrix = np.column_stack([counts, counts.sum(axis=1)])
+    return pd.DataFrame(matrix.astype(np.float32), columns=columns), pd.DataFrame(labels, columns=list(names)), truth
+
+
+def test_a_topic_that_nobody_could_answer_is_served_through_its_relatives():
+    """Topic e has no history and no label: with its parent known, its order comes from a and b, and its level from topics like it."""
+    X, y, _ = _five(6000, 20)
+    fresh, labels, truth = _five(4000, 21)
+    X["count|kind=any-engagement|channel=any|topic=e|window=all"] = fresh["count|kind=any-engagement|channel=any|topic=e|window=all"] = np.float32(0)
+    y["e"] = np.nan
+    parents = {"a": "one", "b": "one", "e": "one", "c": "two", "d": "two"}
+    served = TopicAffinity(**SMALL | {"num_trees": 60}, parents=parents, forget=0.1).fit(X, y).predict_proba(fresh)
+    family = fresh[[f"count|kind=any-engagement|channel=any|topic={topic}|window=all" for topic in "ab"]].sum(axis=1).to_numpy()
+    reached, possible = (auc(labels["e"].to_numpy(), each) for each in (served[:, 4], family))
+    assert reached > 0.5 + 0.8 * (possible - 0.5), "nearly as good an order as by what people did with the topic's family"
+    assert abs(served[:, 4].mean() - truth[:, 4].mean()) < 0.05
+    without = TopicAffinity(**SMALL | {"num_trees": 60}, forget=0.1).fit(X, y).predict_proba(fresh)
+    assert reached > auc(labels["e"].to_numpy(), without[:, 4]) - 0.01
+    model = TopicAffinity(**SMALL, parents=parents).fit(X, y)
+    parts = model.contributions(fresh.iloc[:50], "e")
+    np.testing.assert_allclose(parts.margin(), model.predict_margin(fresh.iloc[:50])[:, 4], atol=1e-9)
+
+
+def test_people_without_history_get_the_rate_of_people_alike_and_are_told_apart():
+    X, y, truth = _world(6000, 22)
+    model = TopicAffinity(**SMALL).fit(X, y)
+    fresh, _, truth = _world(6000, 23)
+    cold = ~model.has_history(fresh)
+    np.testing.assert_array_equal(cold, fresh[_columns()[6]].to_numpy() == 0)
+    assert 100 < cold.sum() < 5000
+    served = model.predict_proba(fresh)
+    assert np.abs(served[cold].mean(axis=0) - truth[cold].mean(axis=0)).max() < 0.03
+    same_age = fresh[cold].assign(**{"age|since=birth_year": np.float32(40)})
+    assert len(np.unique(model.predict_proba(same_age)[:, 0])) == 1, "with the same attributes, the same rate"
+    assert (
+        TopicAffinity(topics=TOPICS, **SMALL)
+        .fit(X.set_axis([f"c{n}" for n in range(8)], axis=1), y.to_numpy())
+        .has_history(fresh.set_axis([f"c{n}" for n in range(8)], axis=1))
+        .all()
+    )
+
+
+def test_a_monotone_model_never_falls_as_the_own_history_grows():
+    X, y, _ = _world(1500, 24)
+    model = TopicAffinity(**SMALL, monotone=True, n_history=0, n_embedding=0).fit(X, y)
+    column = _columns()[1]
+    grown = np.column_stack([model.predict_margin(X.assign(**{column: np.float32(count)}))[:, 1] for count in range(12)])
+    # the relatives of the other topics also see this count, but not its own margin
+    assert (np.diff(grown, axis=1) >= -1e-12).all()
+    assert np.diff(grown, axis=1).max() > 0
+
+
+def test_recalibrated_keeps_the_trees_and_meets_the_new_level():
+    X, y, _ = _world(3000, 25)
+    model = TopicAffinity(**SMALL).fit(X, y)
+    fresh, labels, truth = _world(8000, 26)
+    quieter = labels.where(np.random.default_rng(0).random(labels.shape) < 0.6, 0.0)
+    before = model.predict_proba(fresh)
+    made = model.recalibrated(fresh.iloc[:4000], quieter.iloc[:4000])
+    after = made.predict_proba(fresh.iloc[4000:])
+    assert made.booster_ is model.booster_
+    assert abs(after.mean() - 0.6 * truth[4000:].mean()) < 0.01 < abs(before[4000:].mean() - 0.6 * truth[4000:].mean())
+    np.testing.assert_array_equal(model.predict_proba(fresh), before, "the model before is as it was")
+    known = model.has_history(fresh)[4000:]
+    assert (np.diff(after[known, 0][np.argsort(before[4000:][known, 0])]) >= 0).all(), "the order of people with a history is as it was"
+    again = TopicAffinity.from_state(made.to_state(), made.booster_)
+    np.testing.assert_array_equal(again.predict_interval(fresh), made.predict_interval(fresh))
+    with pytest.raises(ValueError, match="both needed"):
+        model.recalibrated(fresh, quieter * 0)
+
+
+def test_levels_that_move_between_blocks_widen_the_intervals():
+    """Five blocks whose common level is drawn anew each time, or is the same: the stated move is near the true one."""
+    found = []
+    for sd in (0.0, 0.5):
+        generator = np.random.default_rng(27)
+        X, _, truth = _world(7500, 27)
+        block = np.repeat(np.arange(5), 1500)
+        level = np.array([0.0, sd, -sd, sd, -sd])[block]
+        p = special.expit(special.logit(truth) + level[:, None])
+        y = pd.DataFrame((generator.random(p.shape) < p).astype(float), columns=list(TOPICS))
+        model = TopicAffinity(**SMALL).fit(X, y, block=block)
+        width = np.diff(special.logit(model.predict_interval(X)), axis=2).mean()
+        found.append((model.steps_.sd, width))
+    assert found[0][0] < 0.25
+    assert 0.5 < found[1][0] < 1.1, "moves of twice .5, drawn to the prior a little"
+    assert found[1][1] > found[0][1] + 1.0

@@ -34,6 +34,21 @@ def test_with_one_large_topic_it_is_an_unpenalised_logistic_regression():
     assert found.slope_[0] == pytest.approx(oracle.coef_[0, 0], abs=4e-3)
 
 
+def test_people_without_history_have_a_level_of_their_own():
+    generator = np.random.default_rng(4)
+    margin, topic, cold = generator.normal(-1, 1, 40_000), generator.integers(0, 2, 40_000), generator.random(40_000) < 0.3
+    y = (generator.random(40_000) < special.expit(0.2 + margin - 0.7 * cold)).astype(float)
+    found = TopicPlatt().fit(margin, topic, y, n_topics=2, cold=cold)
+    assert found.cold_ == pytest.approx(-0.7, abs=0.06)
+    np.testing.assert_allclose(found.margin(margin[:9], topic[:9], cold[:9]), found.margin(margin[:9], topic[:9]) + found.cold_ * cold[:9])
+    again = TopicPlatt.from_state(json.loads(json.dumps(found.to_state())))
+    assert again.cold_ == found.cold_
+    earlier = {key: value for key, value in found.to_state().items() if key != "cold"}
+    assert TopicPlatt.from_state(earlier).cold_ == 0.0
+    with pytest.raises(ValueError, match="finite"):
+        TopicPlatt.from_state(found.to_state() | {"cold": float("nan")})
+
+
 def test_a_rare_topic_leans_on_the_others():
     margin, topic, y = _rows([20_000, 20_000, 6], [0.5, 0.5, 0.5], [0.8, 0.8, 0.8])
     y[topic == 2] = 0.0

@@ -18,6 +18,14 @@ def test_priors_ignore_unknown_labels_and_use_weights():
     np.testing.assert_allclose(_of(sample_weight=[2, 1, 1, 0]).prior(), [0.5, 1 / 3])
 
 
+def test_a_topic_without_a_known_label_is_told_apart_and_has_the_others_prior():
+    labels = _of(np.column_stack([Y[:, 0], np.full(4, np.nan)]))
+    assert labels.answerable.tolist() == [True, False]
+    np.testing.assert_allclose(labels.prior(), [0.5, 0.5])
+    assert _of(sample_weight=[0, 0, 1, 0]).answerable.tolist() == [True, True]
+    assert _of(sample_weight=[0, 1, 0, 0]).answerable.tolist() == [True, False]
+
+
 def test_topics_come_from_a_frame_or_are_numbered_only_where_nothing_can_be_mixed_up():
     assert _of(pd.DataFrame(Y, columns=["b", "a"]), None).topics == ("b", "a")
     assert _of(Y, None).topics == ("topic_0", "topic_1")
@@ -30,7 +38,7 @@ def test_topics_come_from_a_frame_or_are_numbered_only_where_nothing_can_be_mixe
     [
         ({"y": Y[:3]}, "must be \\(n, n_topics\\)"),
         ({"y": Y + 0.5}, "0, 1 or NaN"),
-        ({"y": np.column_stack([Y[:, 0], np.full(4, np.nan)])}, "no label is known for b"),
+        ({"y": np.full((4, 2), np.nan)}, "no label is known for any of a, b"),
         ({"topics": ("a", "a")}, "each topic once"),
         ({"y": pd.DataFrame(Y, columns=["b", "a"])}, "in this order"),
         ({"y": Y[:, 0], "topics": None}, "one column per topic"),

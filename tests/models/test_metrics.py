@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from models.metrics import Estimate, auc, bootstrap, brier, ece, log_loss, ndcg_at_k, reliability
+from models.metrics import Estimate, auc, average_precision, bootstrap, brier, ece, log_loss, ndcg_at_k, reliability
 
 
 @pytest.fixture
@@ -78,3 +78,16 @@ def test_an_estimate_survives_json_and_knows_its_z():
     assert found.high - found.value == pytest.approx(1.6448536 * 0.01, abs=1e-8)
     assert np.isnan(Estimate.normal("x", 1.0, 0.0).z)
     assert str(found) == "ate 0.0400 [0.0236, 0.0564]"
+
+
+@pytest.mark.oracle
+def test_average_precision_is_that_of_scikit_learn_with_ties_and_weights():
+    from sklearn.metrics import average_precision_score
+
+    generator = np.random.default_rng(9)
+    p, weight = generator.random(500).round(1), generator.integers(0, 3, 500).astype(float)
+    y = (generator.random(500) < p).astype(float)
+    assert average_precision(y, p) == pytest.approx(average_precision_score(y, p))
+    assert average_precision(y, p, weight) == pytest.approx(average_precision_score(y, p, sample_weight=weight))
+    assert average_precision(y, np.zeros(500)) == pytest.approx(y.mean())
+    assert np.isnan(average_precision(np.zeros(3), np.ones(3)))

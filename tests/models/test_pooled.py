@@ -7,7 +7,8 @@ import pytest
 
 from models.columns import ColumnsError
 from models.embedding import TopicEmbedding
-from models.pooled import Layout, TopicRows, embedded_columns, history_templates, template_of, topic_of
+from models.pooled import Layout, activity_column, counted_columns, embedded_columns, history_templates, template_of, topic_of
+from models.relatives import TopicRelatives
 
 COLUMNS = (
     "count|kind=any-engagement|channel=any|topic=any|window=all",
@@ -84,6 +85,51 @@ def test_what_an_absent_template_contributes_counts_as_the_topics(layout):
     assert layout.fold(parts, 0, COUNTS[:1])[0, 6] == 2.0
 
 
+@pytest.fixture
+def related():
+    relatives = TopicRelatives.fit(COUNTS, counted_columns(COLUMNS, ("a", "b")), ("home", "home"))
+    return Layout.of(COLUMNS, ("a", "b"), (), relatives=relatives, families=("home", "home"), named=(True, False))
+
+
+def test_relatives_family_and_a_topic_without_a_name_stand_in_the_row(related):
+    assert counted_columns(COLUMNS, ("a", "b")) == [1, 2]
+    assert counted_columns(COLUMNS, ("a", "c")) == []
+    assert activity_column(COLUMNS) == 0
+    assert activity_column(COLUMNS[1:]) is None
+    assert related.names[-3:] == ("relatives_together", "relatives_parent", "topic_family")
+    assert related.categorical == [0, related.width - 1]
+    row = dict(zip(related.names, related.rows(COUNTS[:1], 1)[0], strict=True))
+    assert np.isnan(row["topic"])
+    assert row["topic_family"] == 0
+    assert row["relatives_parent"] == pytest.approx(np.log1p(COUNTS[0, 1]))
+    assert related.rows(COUNTS[:1], 0)[0, 0] == 0
+    assert Layout.of(COLUMNS, ("a", "b"), (), families=("home", None)).categorical == [0], "nobody shares a family"
+
+
+def test_what_relatives_and_family_contribute_is_kept(related):
+    parts = np.random.default_rng(1).normal(size=(5, related.width))
+    folded = related.fold(parts, 0, COUNTS[:5])
+    np.testing.assert_allclose(folded.sum(axis=1), parts.sum(axis=1), atol=1e-12)
+    np.testing.assert_allclose(folded[:, 2], parts[:, -3] + parts[:, -2], err_msg="topic a's relative is b")
+
+
+def test_the_own_history_may_only_push_up_and_its_recency_only_down():
+    columns = (*COLUMNS, "recency|kind=any-engagement|channel=any|topic=a", "recency|kind=any-engagement|channel=any|topic=b")
+    layout = Layout.of(columns, ("a", "b"), history_templates(columns, ("a", "b"), 1))
+    told = {name: direction for name, direction in zip(layout.names, layout.directions(), strict=True) if direction}
+    assert told == {COUNT: 1, SHARE: 1, DECAYED: 1, "recency|kind=any-engagement|channel=any|topic=own-topic": -1}
+
+
+def test_layouts_of_earlier_releases_come_back(related):
+    state = Layout.of(COLUMNS, ("a", "b"), ()).to_state()
+    for key in ("relatives", "families", "named"):
+        del state[key]
+    again = Layout.from_state(state)
+    np.testing.assert_array_equal(again.rows(COUNTS, 1), Layout.of(COLUMNS, ("a", "b"), ()).rows(COUNTS, 1))
+    back = Layout.from_state(json.loads(json.dumps(related.to_state())))
+    np.testing.assert_array_equal(back.rows(COUNTS, 1), related.rows(COUNTS, 1))
+
+
 def test_plain_columns_of_any_name_are_general():
     layout = Layout.of(("age (years)", "b"), ("a",), ())
     assert layout.names == ("topic", "column_1", "b")
@@ -107,20 +153,13 @@ def test_the_state_is_json_and_comes_back(layout):
         ("history", [-1], "outside"),
         ("names", ["topic"], "differ in number"),
         ("embedding", {"sources": [9], "components": [[1.0]]}, "outside"),
+        ("named", [True], "differ"),
+        ("families", [0], "differ"),
     ],
 )
 def test_a_state_that_cannot_be_is_refused(layout, key, value, words):
     with pytest.raises(ValueError, match=words):
         Layout.from_state(layout.to_state() | {key: value})
-
-
-def test_rows_are_made_one_by_one_or_in_slices_alike(layout):
-    matrix = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
-    rows = TopicRows(layout, matrix, np.array([4, 1, 5]), 1)
-    assert len(rows) == 3
-    np.testing.assert_array_equal(rows[0:3], np.stack([rows[0], rows[1], rows[2]]))
-    np.testing.assert_array_equal(rows[[2, 0]], np.stack([rows[2], rows[0]]))
-    np.testing.assert_array_equal(rows[1], layout.rows(matrix[[1]], 1)[0])
 
 
 def test_no_people_make_no_rows(layout):

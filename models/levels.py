@@ -1,0 +1,76 @@
+"""The level of a group's predictions against what happened: the shift, in logits, by which they were off, and how far such shifts move over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_NEWTON_STEPS = 50
+PRIOR_STEP_SD = 0.25
+"""Logits by which levels are taken to move from one block to the next before any move was seen: a quarter, up or down."""
+PRIOR_STEPS = 2.0
+"""How many seen moves that is worth."""
+
+
+class Shift(NamedTuple):
+    """What has to be added to the logits of some rows to meet their observed rate, its standard error, and how many people the rows are of."""
+
+    value: float
+    se: float
+    people: int
+
+
+class Steps(NamedTuple):
+    """How far levels move from one block to the next: standard deviation in logits, and how many moves it was learned from (degrees of freedom)."""
+
+    sd: float
+    freedom: float
+
+
+NO_STEPS = Steps(0.0, 1.0)
+"""Where fewer than three blocks tell nothing of moves."""
+
+
+def level_shift(logit: Floats, y: Floats, groups: Integers, weight: Floats, *, centre: float | None = None) -> Shift:
+    """Return the shift of the logits (m,) that meets the rate of the labels y (m,) of the people `groups` (m,).
+
+    Half an engagement and half a silence are added at `centre` (the mean logit by default), so the shift is finite where one label is missing; the variance
+    is the sandwich Σ_people (Σ_rows w·(y - p))² / (Σ w·p·(1-p))², times people / (people - 1).
+    """
+    middle = float(np.average(logit, weights=weight)) if centre is None and weight.sum() > 0 else (centre or 0.0)
+    rows, labels, mass = np.r_[logit, middle, middle], np.r_[y, 0.0, 1.0], np.r_[weight, 0.5, 0.5]
+    shift = 0.0
+    for _ in range(_NEWTON_STEPS):
+        p = special.expit(rows + shift)
+        step = float(np.sum(mass * (labels - p)) / np.sum(mass * p * (1 - p)))
+        shift += float(np.clip(step, -1.0, 1.0))
+        if abs(step) < 1e-12:
+            break
+    p = special.expit(rows + shift)
+    residual = mass * (labels - p)
+    codes, person = np.unique(groups, return_inverse=True)
+    scores = np.bincount(person, residual[:-2], len(codes)) if len(codes) else np.zeros(0)
+    clustered = float(np.sum(scores**2)) * (len(codes) / max(len(codes) - 1, 1))
+    return Shift(shift, float(np.sqrt(clustered + np.sum(residual[-2:] ** 2)) / np.sum(mass * p * (1 - p))), len(codes))
+
+
+def steps_of(moves: Sequence[Sequence[tuple[Shift, Shift]]]) -> Steps:
+    """Return how far levels move, from `moves`: per origin, the shifts of each group in a block and in the one after, by the same predictions.
+
+    A move's square, less the variance that sampling gives it, estimates the variance of moves; groups of one origin share its season, so an origin counts once,
+    and for no less than nothing.
+    """
+    origins = [
+        max(float(np.mean([(after.value - before.value) ** 2 - before.se**2 - after.se**2 for before, after in groups])), 0.0) for groups in moves if groups
+    ]
+    if not origins:
+        return NO_STEPS
+    variance = (PRIOR_STEPS * PRIOR_STEP_SD**2 + float(np.sum(origins))) / (PRIOR_STEPS + len(origins))
+    return Steps(float(np.sqrt(variance)), PRIOR_STEPS + len(origins))

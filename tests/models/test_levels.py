@@ -1,0 +1,49 @@
+"""Shifts of levels, and how far they move."""
+
+import numpy as np
+import pytest
+from scipy import special
+
+from models.levels import NO_STEPS, PRIOR_STEP_SD, Shift, level_shift, steps_of
+
+
+def test_the_shift_meets_the_observed_rate():
+    generator = np.random.default_rng(0)
+    logit = generator.normal(-2, 1, 40_000)
+    y = (generator.random(40_000) < special.expit(logit + 0.3)).astype(float)
+    found = level_shift(logit, y, np.arange(40_000), np.ones(40_000))
+    assert found.value == pytest.approx(0.3, abs=3 * found.se)
+    assert special.expit(logit + found.value).mean() == pytest.approx(y.mean(), abs=1e-4)
+    assert found.people == 40_000
+
+
+def test_rows_of_one_person_are_no_independent_news():
+    generator = np.random.default_rng(1)
+    y = np.repeat((generator.random(500) < 0.2).astype(float), 4)
+    alone = level_shift(np.full(2000, -1.4), y, np.arange(2000), np.ones(2000))
+    together = level_shift(np.full(2000, -1.4), y, np.repeat(np.arange(500), 4), np.ones(2000))
+    assert together.value == alone.value
+    assert together.se == pytest.approx(2 * alone.se, rel=0.05)
+
+
+def test_one_label_only_is_finite():
+    assert np.isfinite(level_shift(np.zeros(5), np.zeros(5), np.arange(5), np.ones(5))[:2]).all()
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.15, 0.4])
+def test_how_far_levels_move_comes_back_from_noisy_moves(sd):
+    """Moves of many origins with sampling errors of their own; the prior counts as two origins more."""
+    generator = np.random.default_rng(2)
+    moves = []
+    for _ in range(300):
+        season = generator.normal(0, sd)
+        noise = generator.normal(0, 0.05, (2, 8))
+        moves.append([(Shift(before, 0.05, 100), Shift(season + after, 0.05, 100)) for before, after in noise.T])
+    assert steps_of(moves).sd == pytest.approx(sd, abs=0.05)
+
+
+def test_without_moves_nothing_is_known_and_few_lean_on_the_prior():
+    assert steps_of([]) == NO_STEPS
+    assert steps_of([[]]) == NO_STEPS
+    still = [[(Shift(0.0, 0.0, 10), Shift(0.0, 0.0, 10))]]
+    assert steps_of(still).sd == pytest.approx(PRIOR_STEP_SD * np.sqrt(2 / 3))
