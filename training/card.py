@@ -18,6 +18,7 @@ NAMES = {
     "log_loss": "log loss",
     "auc_micro": "AUC, all pairs of person and topic",
     "auc_macro": "AUC, mean over topics",
+    "pr_auc": "average precision (area under precision and recall), all pairs",
     "ndcg_3": "NDCG@3, topics of one person",
     "ndcg_5": "NDCG@5, topics of one person",
     "lift_10": "lift of the best tenth of pairs",
@@ -67,6 +68,7 @@ def affinity_card(
             f"{dataset.sampled:,} rows were left out by the limit max_rows. {_exposure(dataset, config)}",
         ),
         _section("How good it is", _affinity_table(findings) + "\n\n" + _topic_table(findings)),
+        _section("For whom", _segment_table(findings)),
         _section("Gate, as of this training", "\n".join(f"- {line}" for line in lines)),
         _section(
             "What to know before using it",
@@ -147,8 +149,21 @@ def _affinity_table(findings: Findings) -> str:
 
 def _topic_table(findings: Findings) -> str:
     metrics = findings.metrics
-    rows = [[topic, _cell(metrics.get(f"auc.{topic}")), _cell(metrics.get(f"ece.{topic}"))] for topic in findings.about["topics"]]
-    return _table(["topic", "AUC", "expected calibration error"], rows)
+    columns = {"AUC": "auc", "expected calibration error": "ece", "gain in log loss over the topic's average rate": "log_loss_gain.prior"}
+    rows = [[topic, *(_cell(metrics.get(f"{name}.{topic}")) for name in columns.values())] for topic in findings.about["topics"]]
+    return _table(["topic", *columns], rows)
+
+
+def _segment_table(findings: Findings) -> str:
+    """Return the measures by segment; one with fewer people has wider intervals, and says less."""
+    rows = [
+        [str(line["segment"]), f"{line['people']:,}", f"{line['rate']:.1%}"]
+        + [f"{line[name]:.4f} [{line[f'{name}_low']:.4f}, {line[f'{name}_high']:.4f}]" for name in ("auc", "log_loss", "gain", "ece")]
+        for line in findings.about.get("segments", ())
+    ]
+    if not rows:
+        return "No segment of the test people had labels of both kinds."
+    return _table(["people", "how many", "rate", "AUC", "log loss", "gain over average rates", "expected calibration error"], rows)
 
 
 def _uplift_table(findings: Findings) -> str:

@@ -1,4 +1,4 @@
-"""The commands of training: simulate, train, list, promote."""
+"""The commands of training: simulate, train, tune, list, promote, watch for drift."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from features.workspace import Workspace
 app = typer.Typer(rich_markup_mode=None)
 train_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model; the run stands in MLflow.")
 app.add_typer(train_app, name="train")
+tune_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try other settings of a model on its training rows; the trials stand in MLflow.")
+app.add_typer(tune_app, name="tune")
 
 
 @train_app.command()
@@ -38,6 +40,60 @@ def persuadability(experiment: str, now: Annotated[str | None, typer.Option(help
         runs = train_persuadability(Workspace.open(workspace), experiment, now=moment(now), progress=bars)
     for run in runs:
         typer.echo(run)
+
+
+@tune_app.command("affinity")
+def tune_affinity(
+    minutes: Annotated[float | None, typer.Option(min=0.1, help="How long; 20 unless --trials is given.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="How many more trials at most.")] = None,
+    now: Annotated[str | None, typer.Option(help="Tune as if it were this moment.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Your own labels: person_id, as_of, topic, label[, split].")] = None,
+    workspace: Folder = HERE,
+) -> None:
+    """Search for a better setting of topic affinity; the same again continues. Example: audience tune affinity --minutes 20 --now 2026-11-01."""
+    from training import tuning
+
+    with Bars() as bars:
+
+        def say(words: str) -> None:
+            bars.close()
+            typer.echo(words)
+
+        try:
+            opened, at = Workspace.open(workspace), moment(now)
+            found = tuning.tune_affinity(opened, now=at, minutes=minutes, trials=trials, labels=labels, progress=bars, say=say)
+        except KeyboardInterrupt:
+            say("stopped; the trials that were finished are kept, and the same command continues after them")
+            raise typer.Exit(130) from None
+    typer.echo(found)
+
+
+@app.command()
+def recalibrate(now: Annotated[str | None, typer.Option(help="As if it were this moment.")] = None, workspace: Folder = HERE) -> None:
+    """Fit the affinity champion's levels and intervals anew on the latest complete labels; its trees stay. Example: audience recalibrate."""
+    from training.fit import recalibrate_affinity
+
+    with Bars() as bars:
+        run = recalibrate_affinity(Workspace.open(workspace), now=moment(now), progress=bars)
+    typer.echo(run)
+
+
+@app.command()
+def drift(
+    model: Annotated[str, typer.Option(help="The model in office that is looked at.")] = "affinity",
+    as_of: Annotated[str | None, typer.Option(help="Date or time with offset up to which interactions and labels count; now by default.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The whole report, as one line of JSON.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Save a picture there, as PNG.")] = None,
+    workspace: Folder = HERE,
+) -> None:
+    """Say whether the champion still is for the people of today: features, scores, activity, calibration. Example: audience drift --plot drift.png."""
+    from training.drift import measure_drift, save_figure
+
+    with Bars() as bars:
+        report = measure_drift(Workspace.open(workspace), model, now=moment(as_of), progress=bars)
+    if plot is not None:
+        save_figure(report, plot)
+    typer.echo(report.to_json() if json else report)
 
 
 @app.command()

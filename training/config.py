@@ -1,4 +1,4 @@
-"""What a training run is told: the `[training.affinity]` and `[training.persuadability]` tables of `audience.toml`.
+"""What a training run is told: the `[training.affinity]`, `[training.persuadability]` and `[training.drift]` tables of `audience.toml`.
 
 Gate levels stand here too, so that they are fixed, and logged with the run, before anyone has seen an outcome.
 """
@@ -9,9 +9,9 @@ import difflib
 import inspect
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
 from features.vocabulary import Frozen
 from features.workspace import Workspace
@@ -29,6 +29,7 @@ class AffinityGate(Frozen):
     """What an affinity model must show before it may become champion."""
 
     ece: float = Field(default=0.02, gt=0, lt=1, description="largest expected calibration error, probability")
+    topic_ece: float = Field(default=0.05, gt=0, lt=1, description="the same for each topic by itself")
     coverage: float = Field(default=0.95, gt=0.5, lt=1, description="coverage of the paired interval that must exclude zero")
 
 
@@ -61,6 +62,7 @@ class AffinityConfig(Frozen):
     max_rows: int = Field(default=30_000, ge=100, description="most (person, as_of) rows to train on, and to test on; a seeded sample beyond")
     test_share: float = Field(default=0.25, ge=0.05, le=0.5, description="share of people who are only ever tested on")
     labels: str | None = Field(default=None, description="own labels: a Parquet or CSV file in the workspace")
+    learning_curve: bool = Field(default=False, description="whether a run also fits up to four smaller models, to show what more rows bring")
     draws: int = Field(default=400, ge=50, le=10_000, description="bootstrap draws of people")
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     gate: AffinityGate = AffinityGate()
@@ -69,7 +71,7 @@ class AffinityConfig(Frozen):
     @field_validator("model")
     @classmethod
     def _model_parameters_exist(cls, given: Mapping[str, Parameter]) -> Mapping[str, Parameter]:
-        return _known_parameters(TopicAffinity, given, {"topics", "random_state"})
+        return _known_parameters(TopicAffinity, given, {"topics", "parents", "random_state"})
 
     @model_validator(mode="after")
     def _windows_do_not_overlap(self) -> AffinityConfig:
@@ -101,11 +103,39 @@ class PersuadabilityConfig(Frozen):
         return _known_parameters(Persuadability, given, {"random_state"})
 
 
+def _rising(levels: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < levels[0] <= levels[1]:
+        raise ValueError(f"two positive numbers, the level of `watch` before that of `drifted`: given {list(levels)}")
+    return levels
+
+
+Levels = Annotated[tuple[float, float], AfterValidator(_rising)]
+"""From which size on a change is to be watched, and from which on it is drift."""
+
+
+class DriftConfig(Frozen):
+    """`[training.drift]`: from which sizes on `audience drift` says `watch` and `drifted`; what chance explains never counts."""
+
+    psi: Levels = Field(default=(0.1, 0.25), description="population stability index, less what chance is expected to give")
+    missing: Levels = Field(default=(0.05, 0.2), description="change of the share of people without a value")
+    pace: Levels = Field(default=(1.5, 3.0), description="factor, up or down, of interactions per person, and of rates that everyone shares")
+    offset: Levels = Field(default=(0.2, 0.5), description="what would have to be added to all log-odds to meet the observed rate")
+    slope: Levels = Field(default=(0.25, 0.5), description="distance from 1 of the slope of log-odds")
+    ece: Levels = Field(default=(0.02, 0.05), description="expected calibration error, less what chance is expected to give")
+    feature_share: float = Field(default=0.05, ge=0, le=1, description="share of features that must have drifted before the features have")
+    noise: float = Field(default=0.01, gt=0, lt=0.5, description="probability of an alarm by chance, in each part")
+    coverage: float = Field(default=0.95, gt=0.5, lt=1, description="coverage of the intervals that are shown")
+    people: int = Field(default=20_000, ge=100, description="most people who are scored, and whose labels are looked at; a seeded sample beyond")
+    draws: int = Field(default=400, ge=50, le=10_000, description="bootstrap draws of people")
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+
+
 class TrainingConfig(Frozen):
-    """`[training]`: one table per kind of model."""
+    """`[training]`: one table per kind of model, and one for drift."""
 
     affinity: AffinityConfig = AffinityConfig()
     persuadability: PersuadabilityConfig = PersuadabilityConfig()
+    drift: DriftConfig = DriftConfig()
 
 
 def parse_config(document: Mapping[str, Any]) -> TrainingConfig:

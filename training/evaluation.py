@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.affinity import TopicAffinity
-from models.metrics import CLIP, Estimate, ndcg_rows
+from models.metrics import CLIP, Estimate, ndcg_rows, reliability
 from models.persuadability import Persuadability
 from models.uplift_evaluation import Evaluation as UpliftEvaluation
 from models.uplift_metrics import average_effect
@@ -18,6 +18,7 @@ from training.config import AffinityConfig, PersuadabilityConfig
 from training.gates import Findings
 from training.resampling import PersonBootstrap
 from training.rules import rule_probabilities
+from training.segments import segments
 from training.snapshots import AffinityDataset, Side
 from training.trials import TrialDataset
 
@@ -52,12 +53,20 @@ def evaluate_affinity(
     metrics = _ranking(boot, test, predictions[MODEL], "", dataset.topics)
     metrics += [metric for who, p in predictions.items() if who != MODEL for metric in _ranking(boot, test, p, f"{who}.")]
     metrics += _gains(boot, test, predictions)
+    metrics += _topic_gains(boot, test, predictions, dataset.topics)
     metrics += _calibration(boot, test, predictions[MODEL], dataset.topics)
     findings = Findings(
         kind="affinity",
         metrics={metric.name: metric for metric in metrics},
-        gate={"ece": config.gate.ece, "coverage": config.gate.coverage},
-        about={"rows": len(test), "people": boot.n_people, "topics": list(dataset.topics), "test_hash": test.hash},
+        gate={"ece": config.gate.ece, "topic_ece": config.gate.topic_ece, "coverage": config.gate.coverage},
+        about={
+            "rows": len(test),
+            "people": boot.n_people,
+            "topics": list(dataset.topics),
+            "test_hash": test.hash,
+            "segments": segment_table(dataset, predictions, config),
+            "deciles": decile_table(test, predictions[MODEL], dataset.topics),
+        },
         compared_with=champion[0] if champion else None,
     )
     return AffinityEvaluation(findings, predictions)
@@ -78,6 +87,47 @@ def evaluate_persuadability(model: Persuadability, dataset: TrialDataset, config
         **dataset.counts,
     }
     return Findings("persuadability", evaluation.estimates, gate | {"capacity": config.capacity}, about), evaluation
+
+
+def segment_table(dataset: AffinityDataset, predictions: Mapping[str, Floats], config: AffinityConfig) -> list[dict[str, float | str]]:
+    """Return, per segment of people with labels of both kinds: people, pairs, rate, and the model's measures there with low and high.
+
+    `gain` is the log loss of the prior rule less the model's, per pair; intervals come from a bootstrap over the segment's people.
+    """
+    test, own, prior = dataset.test, predictions[MODEL], predictions["prior"]
+    table = []
+    for name, mine in segments(test.X).items():
+        y, p = test.y[mine], own[mine]
+        row, column = np.nonzero(~np.isnan(y))
+        label = y[row, column]
+        if not 0 < label.sum() < len(label):
+            continue
+        boot = PersonBootstrap(test.person_ids[mine], draws=config.draws, seed=config.seed, coverage=config.gate.coverage)
+        (losses, counts), (others, _) = pair_losses(y, p), pair_losses(y, prior[mine])
+        found = [
+            boot.mean("log_loss", losses, counts),
+            boot.mean("gain", others - losses, counts),
+            boot.average("auc", [boot.auc(label, p[row, column], row)]),
+            boot.calibration_error("ece", label, p[row, column], row),
+        ]
+        line: dict[str, float | str] = {"segment": name, "people": boot.n_people, "pairs": len(label), "rate": float(label.mean())}
+        for each in found:
+            line |= {each.name: each.value, f"{each.name}_low": each.low, f"{each.name}_high": each.high}
+        table.append(line)
+    return table
+
+
+def decile_table(test: Side, p: Floats, topics: Sequence[str]) -> list[dict[str, float | str]]:
+    """Return, per topic and tenth of its predictions from low to high: pairs, mean prediction, observed rate."""
+    table: list[dict[str, float | str]] = []
+    for number, topic in enumerate(topics):
+        known = ~np.isnan(test.y[:, number])
+        bins = reliability(test.y[known, number], p[known, number], n_bins=10) if known.any() else []
+        table += [
+            {"topic": topic, "tenth": tenth, "pairs": found.count, "predicted": found.predicted, "observed": found.observed}
+            for tenth, found in enumerate(bins, start=1)
+        ]
+    return table
 
 
 def uplift_groups(out_of_fold: pd.DataFrame, groups: int = 5, coverage: float = 0.90) -> tuple[Floats, Floats, Floats, Floats]:
@@ -126,6 +176,7 @@ def _ranking(boot: PersonBootstrap, test: Side, p: Floats, prefix: str, topics: 
         boot.mean(f"{prefix}log_loss", *pair_losses(test.y, p)),
         boot.average(f"{prefix}auc_micro", [boot.auc(test.y[row, column], p[row, column], row)]),
         boot.average(f"{prefix}auc_macro", by_topic),
+        boot.average(f"{prefix}pr_auc", [boot.average_precision(test.y[row, column], p[row, column], row)]),
         *(boot.average(f"{prefix}auc.{topic}", [found]) for topic, found in zip(topics, by_topic, strict=False)),
         *(_ndcg(boot, test, p, k, prefix) for k in NDCG_AT),
         _lift(boot, test, p, prefix),
@@ -142,6 +193,16 @@ def _gains(boot: PersonBootstrap, test: Side, predictions: Mapping[str, Floats])
     losses = {who: pair_losses(test.y, p) for who, p in predictions.items()}
     own, counts = losses.pop(MODEL)
     return [boot.mean(f"log_loss_gain.{who}", loss - own, counts) for who, (loss, _) in losses.items()]
+
+
+def _topic_gains(boot: PersonBootstrap, test: Side, predictions: Mapping[str, Floats], topics: Sequence[str]) -> list[Estimate]:
+    """Return each topic's gain in log loss over the prior rule, for topics with a known label."""
+    gains = []
+    for number, topic in enumerate(topics):
+        if not np.isnan(test.y[:, number]).all():
+            (other, count), (own, _) = (pair_losses(test.y[:, [number]], predictions[who][:, [number]]) for who in ("prior", MODEL))
+            gains.append(boot.mean(f"log_loss_gain.prior.{topic}", other - own, count))
+    return gains
 
 
 def _calibration(boot: PersonBootstrap, test: Side, p: Floats, topics: Sequence[str]) -> list[Estimate]:

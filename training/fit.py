@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from features.workspace import Workspace
@@ -23,9 +25,11 @@ from models.persuadability import Persuadability
 from training import figures
 from training.card import affinity_card, persuadability_card
 from training.config import AffinityConfig, PersuadabilityConfig, parameters, read_config
-from training.evaluation import evaluate_affinity, evaluate_persuadability, flat_metrics, summary
+from training.evaluation import MODEL, evaluate_affinity, evaluate_persuadability, flat_metrics, summary
 from training.gates import Findings, GateLine, gate_lines
-from training.registry import CARD, FINDINGS, champion, champion_folder, persuadability_name
+from training.learning import learning_curve
+from training.reference import REFERENCE, Reference, make_reference, reference_of
+from training.registry import CARD, FINDINGS, RegistryError, champion, champion_folder, persuadability_name
 from training.snapshots import AffinityDataset, affinity_dataset
 from training.tracking import MODEL_FOLDER, OpenRun, Tracking
 from training.trials import TrialDataset, trial_datasets
@@ -63,23 +67,100 @@ def train_affinity(
     tracking = Tracking.of(workspace)
     with tracking.run(AFFINITY, tags=_tags(workspace, AFFINITY, now)) as run:
         dataset = affinity_dataset(workspace, config, now=now, labels=labels, progress=progress)
-        model = TopicAffinity(list(dataset.topics), random_state=config.seed).set_params(**config.model)
+        model = TopicAffinity(list(dataset.topics), parents=parents(workspace, dataset.topics), random_state=config.seed).set_params(**config.model)
         run.parameters(parameters(config) | _resolved(model) | {"now": now.isoformat(), "label_source": dataset.source})
         train = dataset.train
         model.fit(train.X, train.y, groups=train.person_ids, block=train.block, progress=progress)
         _tell(progress, "evaluating", 0.0)
-        evaluation = evaluate_affinity(model, dataset, config, champion=_champion(workspace, dataset, config))
-        _tell(progress, "evaluating", 0.6)
-        drawn = figures.affinity_figures(model, dataset, evaluation)
-        findings = evaluation.findings
-        lines = gate_lines(findings, champion(workspace, AFFINITY))
-        card = affinity_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage)
-        facts = _facts(dataset) | _comparable(dataset, config)
-        facts |= {"dataset_hash": train.hash, "test_hash": dataset.test.hash, "rows": len(train), "as_of": str(train.as_ofs.max())}
-        digest = _log(run, model, findings, drawn, card=card, metadata=_metadata(workspace, AFFINITY, now, facts))
-        version = _register(tracking, AFFINITY, run, findings, digest=digest, now=now)
+        others = _champion(workspace, dataset, config)
+        asked = {"learning_curve": _learning(model, dataset, config, progress)} if config.learning_curve else {}
+        trained = _finish_affinity(workspace, tracking, run, model, dataset, config=config, now=now, champion_model=others, drawn=asked)
         _tell(progress, "evaluating", 1.0)
+    return trained
+
+
+def recalibrate_affinity(workspace: Workspace, *, now: datetime, progress: Progress = None) -> TrainedRun:
+    """Register the champion's trees with a calibration and intervals of the latest complete snapshot, judged on other people of the same snapshot.
+
+    Nothing is grown again. Raises RegistryError without a champion, or where no label is newer than those it was trained on, and what `train_affinity` raises.
+    """
+    now = _utc(now)
+    config = read_config(workspace).affinity
+    folder = champion_folder(workspace, AFFINITY)
+    if folder is None:
+        raise RegistryError("there is no champion to recalibrate: `audience train affinity` and `audience promote affinity` make one")
+    said, model = artefact.check(folder).metadata, artefact.load(folder)
+    assert isinstance(model, TopicAffinity)
+    if said.get("label_source") != "engagement":
+        raise RegistryError("the champion was trained on labels of your own; it can be calibrated anew only by training on newer ones")
+    tracking = Tracking.of(workspace)
+    with tracking.run(AFFINITY, tags=_tags(workspace, AFFINITY, now)) as run:
+        dataset = affinity_dataset(workspace, config, now=now, only_latest=True, progress=progress)
+        latest = dataset.train.as_ofs.max()
+        if latest <= np.datetime64(str(said["as_of"])):
+            raise RegistryError(
+                f"the champion knows labels as of {str(said['as_of'])[:10]}; the latest complete ones are as of {str(latest)[:10]}: none is newer"
+            )
+        before = (artefact.digest(folder), model) if _same_columns(said, dataset) else None
+        if before is None:
+            raise RegistryError("the features or topics are others than those of the champion: train again with `audience train affinity`")
+        made = model.recalibrated(dataset.train.X, dataset.train.y, groups=dataset.train.person_ids)
+        told = {"now": now.isoformat(), "label_source": dataset.source, "recalibrated_from": before[0]}
+        run.parameters(parameters(config) | _resolved(made) | told)
+        _tell(progress, "evaluating", 0.0)
+        trained = _finish_affinity(
+            workspace,
+            tracking,
+            run,
+            made,
+            dataset,
+            config=config,
+            now=now,
+            champion_model=before,
+            facts={"recalibrated_from": before[0]},
+            before=reference_of(folder),
+        )
+        _tell(progress, "evaluating", 1.0)
+    return trained
+
+
+def _finish_affinity(
+    workspace: Workspace,
+    tracking: Tracking,
+    run: OpenRun,
+    model: TopicAffinity,
+    dataset: AffinityDataset,
+    *,
+    config: AffinityConfig,
+    now: datetime,
+    champion_model: tuple[str, TopicAffinity] | None,
+    drawn: Mapping[str, Figure] = MappingProxyType({}),
+    facts: Mapping[str, Any] | None = None,
+    before: Reference | None = None,
+) -> TrainedRun:
+    """Evaluate, draw, log and register a model whose run is open; `drawn` are figures to keep beside its own, `before` is what its trees' first run kept."""
+    train = dataset.train
+    evaluation = evaluate_affinity(model, dataset, config, champion=champion_model)
+    drawn = figures.affinity_figures(model, dataset, evaluation) | dict(drawn)
+    findings = evaluation.findings
+    lines = gate_lines(findings, champion(workspace, AFFINITY))
+    card = affinity_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage)
+    said = _facts(dataset) | _comparable(dataset, config) | dict(facts or {})
+    said |= {"dataset_hash": train.hash, "test_hash": dataset.test.hash, "rows": len(train), "as_of": str(train.as_ofs.max())}
+    reference = make_reference(workspace, dataset, evaluation.predictions[MODEL], config, before=before)
+    metadata = _metadata(workspace, AFFINITY, now, said)
+    digest = _log(run, model, findings, drawn, card=card, metadata=metadata, files={REFERENCE: reference.to_bytes()})
+    version = _register(tracking, AFFINITY, run, findings, digest=digest, now=now)
     return TrainedRun(AFFINITY, version, run.run_id, digest, findings, lines)
+
+
+def _learning(model: TopicAffinity, dataset: AffinityDataset, config: AffinityConfig, progress: Progress) -> Figure:
+    return figures.learning_figure(learning_curve(dataset, config, whole=model, progress=progress))
+
+
+def parents(workspace: Workspace, topics: Sequence[str]) -> dict[str, str]:
+    """Return the parent of each of these topics that has one in `audience.toml`."""
+    return {topic.id: topic.parent for topic in workspace.vocabulary.topics if topic.parent is not None and topic.id in topics}
 
 
 def train_persuadability(
@@ -117,15 +198,22 @@ def _train_arm(
 
 
 def _log(
-    run: OpenRun, model: TopicAffinity | Persuadability, findings: Findings, drawn: Mapping[str, Figure], *, card: str, metadata: Mapping[str, Any]
+    run: OpenRun,
+    model: TopicAffinity | Persuadability,
+    findings: Findings,
+    drawn: Mapping[str, Figure],
+    *,
+    card: str,
+    metadata: Mapping[str, Any],
+    files: Mapping[str, bytes] | None = None,
 ) -> str:
-    """Log metrics, figures, the card and the artefact; return the artefact's digest."""
+    """Log metrics, figures, the card and the artefact, with `files` in it; return the artefact's digest."""
     run.metrics(flat_metrics(findings))
     run.tags({"summary": summary(findings), "rows": metadata["rows"], "dataset_hash": metadata["dataset_hash"]})
     run.parameters({key: value for key, value in metadata.items() if key in _LOGGED_FACTS})
     with tempfile.TemporaryDirectory(prefix="audience-train-") as scratch:
-        files = {FINDINGS: json.dumps(findings.to_state(), indent=1, sort_keys=True, allow_nan=False).encode(), CARD: card.encode()}
-        folder = artefact.save(model, Path(scratch) / MODEL_FOLDER, metadata=metadata, files=files)
+        found = json.dumps(findings.to_state(), indent=1, sort_keys=True, allow_nan=False).encode()
+        folder = artefact.save(model, Path(scratch) / MODEL_FOLDER, metadata=metadata, files={FINDINGS: found, CARD: card.encode(), **(files or {})})
         plots = Path(scratch) / "plots"
         plots.mkdir()
         for name, figure in drawn.items():
@@ -177,6 +265,10 @@ def _champion(workspace: Workspace, dataset: AffinityDataset, config: AffinityCo
         return None
     same = all(said.get(key) == value for key, value in _comparable(dataset, config).items())
     return (artefact.digest(folder), model) if same and isinstance(model, TopicAffinity) else None
+
+
+def _same_columns(said: Mapping[str, Any], dataset: AffinityDataset) -> bool:
+    return said.get("definitions_hash") == dataset.definitions_hash and said.get("topics") == list(dataset.topics)
 
 
 def _comparable(dataset: AffinityDataset, config: AffinityConfig) -> dict[str, Any]:

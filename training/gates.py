@@ -7,7 +7,7 @@ changes nothing for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -63,6 +63,9 @@ RULES = {
 """The rules a model is measured against, by the prefix of their metrics."""
 
 
+TOPIC_ECE = 0.05
+"""The level for one topic in findings of releases that had none."""
+
 Champion = tuple[str, Findings]
 """The digest of the model in office, and what its own run found."""
 
@@ -76,8 +79,9 @@ def affinity_lines(findings: Findings, champion: Champion | None = None) -> tupl
     """Return the lines for topic affinity.
 
     The log loss must beat the prior rule, and the champion when both were tested on the same rows (the best rule otherwise), each by
-    an interval over people that excludes zero; the expected calibration error must stay within its level. The interval is paired,
-    except against a champion that took office after this training: then both logged losses are taken as independent, which is wider.
+    an interval over people that excludes zero; the expected calibration error must stay within its level, over all and for each topic; and no topic may
+    be shown to be worse than its own prior. The interval is paired, except against a champion that took office after this training: then both logged
+    losses are taken as independent, which is wider.
     """
     metrics = findings.metrics
     against = _against_champion(findings, champion)
@@ -85,7 +89,14 @@ def affinity_lines(findings: Findings, champion: Champion | None = None) -> tupl
         best = min((rule for rule in RULES if f"{rule}.log_loss" in metrics), key=lambda rule: metrics[f"{rule}.log_loss"].value, default="prior")
         against = _beats("log loss against best rule", f"the best rule ({RULES[best]})", metrics.get(f"log_loss_gain.{best}"))
     prior = _beats("log loss against prior", RULES["prior"], metrics.get("log_loss_gain.prior"))
-    return (prior, against, _within(metrics, "calibration", "ece", findings.gate["ece"]))
+    topics = [str(topic) for topic in findings.about.get("topics", ())]
+    return (
+        prior,
+        against,
+        _within(metrics, "calibration", "ece", findings.gate["ece"]),
+        _topics_within(metrics, topics, findings.gate.get("topic_ece", TOPIC_ECE)),
+        _topics_above_prior(metrics, topics),
+    )
 
 
 def persuadability_lines(findings: Findings) -> tuple[GateLine, ...]:
@@ -136,6 +147,30 @@ def _within(metrics: Mapping[str, Estimate], name: str, metric: str, level: floa
         return GateLine(name, passed=False, words="the expected calibration error could not be measured")
     passed = found.value <= level
     return GateLine(name, passed, f"expected calibration error {found.value:.4f}, {'within' if passed else 'above'} {level:g}")
+
+
+def _topics_within(metrics: Mapping[str, Estimate], topics: Sequence[str], level: float) -> GateLine:
+    """Return whether every topic that was tested is calibrated within `level`."""
+    found = {topic: metrics[f"ece.{topic}"].value for topic in topics if f"ece.{topic}" in metrics}
+    if not found:
+        return GateLine("calibration by topic", passed=False, words="no topic's calibration error could be measured")
+    above = [f"{topic} {value:.4f}" for topic, value in found.items() if value > level]
+    worst = max(found, key=lambda topic: found[topic])
+    words = f"above {level:g}: {', '.join(above)}" if above else f"within {level:g} for each of {len(found)} topics, {found[worst]:.4f} at most ({worst})"
+    return GateLine("calibration by topic", passed=not above, words=f"expected calibration error {words}")
+
+
+def _topics_above_prior(metrics: Mapping[str, Estimate], topics: Sequence[str]) -> GateLine:
+    """Return whether no topic's gain over its own average rate has an interval that lies below zero."""
+    found = {topic: metrics[f"log_loss_gain.prior.{topic}"] for topic in topics if f"log_loss_gain.prior.{topic}" in metrics}
+    if not found:
+        return GateLine("topics against prior", passed=False, words="no topic's gain over its average rate could be measured")
+    worse = [f"{topic} [{gain.low:+.5f}, {gain.high:+.5f}]" for topic, gain in found.items() if gain.high < 0]
+    if worse:
+        return GateLine("topics against prior", passed=False, words=f"log loss is worse than the topic's average rate for {', '.join(worse)}")
+    least = min(found, key=lambda topic: found[topic].value)
+    words = f"none of {len(found)} topics is shown to be worse than its average rate; the least gain is {found[least].value:+.5f} per person ({least})"
+    return GateLine("topics against prior", passed=True, words=words)
 
 
 def _above_zero(name: str, what: str, estimate: Estimate | None, alpha: float) -> GateLine:

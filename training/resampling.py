@@ -7,7 +7,7 @@ tests hold these against; intervals are value ± z·se, as there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,13 +59,11 @@ class PersonBootstrap:
 
     def auc(self, label: Floats, score: Floats, row: Integers) -> tuple[float, Floats]:
         """Return the AUC of pairs (m,) of the rows `row` (m,), and its draws; ties count half, NaN where a label is missing."""
-        order = np.argsort(score, kind="stable")
-        ranked, positive, person = score[order], label[order] > 0, self.codes[row][order]
-        starts = np.r_[0, np.flatnonzero(np.diff(ranked)) + 1]
-        value = float(_auc(np.ones((1, len(order))), positive, starts)[0])
-        step = max(1, _CELLS // max(len(order), 1))
-        draws = [_auc(self.weights[first : first + step][:, person], positive, starts) for first in range(0, len(self.weights), step)]
-        return value, np.concatenate(draws)
+        return self._ranked(_auc, label, score, row)
+
+    def average_precision(self, label: Floats, score: Floats, row: Integers) -> tuple[float, Floats]:
+        """Return the average precision of pairs (m,) of the rows `row` (m,), and its draws; equal scores are one level."""
+        return self._ranked(_average_precision, label, -score, row)
 
     def average(self, name: str, parts: Sequence[tuple[float, Floats]]) -> Estimate:
         """Return the mean of measures given with their draws, over those that are defined."""
@@ -73,6 +71,16 @@ class PersonBootstrap:
         if not defined:
             return Estimate.normal(name, float("nan"), float("nan"), self.coverage)
         return self._estimate(name, float(np.mean([value for value, _ in defined])), np.mean([draws for _, draws in defined], axis=0))
+
+    def _ranked(self, measure: Callable[..., Floats], label: Floats, score: Floats, row: Integers) -> tuple[float, Floats]:
+        """Return a measure of pairs in rising order of score, and its draws."""
+        order = np.argsort(score, kind="stable")
+        ranked, positive, person = score[order], label[order] > 0, self.codes[row][order]
+        starts = np.r_[0, np.flatnonzero(np.diff(ranked)) + 1]
+        value = float(measure(np.ones((1, len(order))), positive, starts)[0])
+        step = max(1, _CELLS // max(len(order), 1))
+        draws = [measure(self.weights[first : first + step][:, person], positive, starts) for first in range(0, len(self.weights), step)]
+        return value, np.concatenate(draws)
 
     def _draw(self, values: Floats) -> Floats:
         return np.asarray(self.weights @ np.bincount(self.codes, values, minlength=self.n_people))
@@ -96,3 +104,12 @@ def _auc(weights: Floats, positive: NDArray[np.bool_], starts: Integers) -> Floa
     below = np.cumsum(misses, axis=1) - misses
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((hits * (below + misses / 2)).sum(axis=1) / (hits.sum(axis=1) * misses.sum(axis=1)))
+
+
+def _average_precision(weights: Floats, positive: NDArray[np.bool_], starts: Integers) -> Floats:
+    """Return the average precision of each row of `weights` (draws, m) on pairs whose scores fall; equal scores begin at `starts`."""
+    hits = np.add.reduceat(weights * positive, starts, axis=1)
+    reached, addressed = np.cumsum(hits, axis=1), np.cumsum(np.add.reduceat(weights, starts, axis=1), axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(addressed > 0, reached / addressed, 0.0)
+        return np.asarray((hits * precision).sum(axis=1) / reached[:, -1])

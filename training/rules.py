@@ -45,15 +45,16 @@ def rule_probabilities(dataset: AffinityDataset) -> dict[str, Floats]:
 def cell_rates(learned: Cells, y: Floats, asked: Cells) -> Floats:
     """Return the rate (m, n_topics) of the cell of each pair in `asked` (m, n_topics), from cells `learned` and labels y (n, n_topics).
 
-    Unknown labels (NaN) count nowhere; a topic without a known label has the rate 0.5. Rates lie inside (0, 1).
+    Unknown labels (NaN) count nowhere; a topic without a known label has the rate of all topics together. Rates lie inside (0, 1).
     """
     most = int(max(learned.max(initial=0), asked.max(initial=0))) + 1
-    rates = np.empty(asked.shape)
+    rates, everything = np.empty(asked.shape), ~np.isnan(y)
+    overall = (float(y[everything].sum()) + 0.5) / (float(everything.sum()) + 1.0)
     for topic in range(y.shape[1]):
         known = ~np.isnan(y[:, topic])
         positives, count = float(y[known, topic].sum()), float(known.sum())
         # half a pair of either kind keeps the average off 0 and 1, where one surprise would cost an infinite log loss
-        average = (positives + 0.5) / (count + 1.0)
+        average = (positives + 0.5) / (count + 1.0) if count else overall
         pairs = np.bincount(learned[known, topic], minlength=most)
         hits = np.bincount(learned[known, topic], y[known, topic], minlength=most)
         rates[:, topic] = ((hits + PRIOR_PAIRS * average) / (pairs + PRIOR_PAIRS))[asked[:, topic]]

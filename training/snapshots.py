@@ -82,23 +82,27 @@ class AffinityDataset:
     """Rows left out because there were more than the configuration's `max_rows`."""
 
 
-def affinity_dataset(workspace: Workspace, config: AffinityConfig, *, now: datetime, labels: Path | None = None, progress: Progress = None) -> AffinityDataset:
+def affinity_dataset(
+    workspace: Workspace, config: AffinityConfig, *, now: datetime, labels: Path | None = None, only_latest: bool = False, progress: Progress = None
+) -> AffinityDataset:
     """Return the rows to train and to test topic affinity on, as they were known at `now`.
 
-    Labels are the engagements of the history, or those of the file `labels` (or of the configuration). Raises SnapshotError or
-    LabelsError, which say what is missing.
+    Labels are the engagements of the history, or those of the file `labels` (or of the configuration). `only_latest` puts both sides of the split at
+    the latest snapshot, as recalibration needs them. Raises SnapshotError or LabelsError, which say what is missing.
     """
     history = History(workspace.tables, workspace.vocabulary)
     versions = history.versions()
     path = labels or (workspace.root / config.labels if config.labels else None)
     if path is None:
-        rows, y, topics = _engagement_rows(history, workspace.vocabulary, config, versions, now)
+        rows, y, topics = _engagement_rows(history, workspace.vocabulary, config, versions, now, only_latest=only_latest)
     else:
         rows, y, topics = _labelled_rows(path, workspace.vocabulary, config, now)
     rows, y, sampled = _at_most(rows, y, config)
     exposed = _exposed(history, workspace.vocabulary, rows, topics, config=config, versions=versions, now=now)
     if config.exposed_only:
         y = np.where((y == 0) & ~exposed, np.nan, y)
+    if path is None:
+        y = _answerable(y, exposed, rows["test"].to_numpy(dtype=bool))
     vectors = build_rows(history, workspace.vocabulary, rows[["person_id", "as_of"]], versions=versions, progress=progress)
     X = pd.DataFrame(vectors.matrix, columns=list(vectors.names), copy=False)
     test = rows["test"].to_numpy(dtype=bool)
@@ -112,6 +116,15 @@ def affinity_dataset(workspace: Workspace, config: AffinityConfig, *, now: datet
         table_versions=dict(versions),
         sampled=sampled,
     )
+
+
+def _answerable(y: Floats, exposed: Flags, test: Flags) -> Floats:
+    """Return the labels, unknown (NaN) throughout a side of the split for topics that nobody there was sent anything about, nor engaged with.
+
+    Such a silence is no answer: the topic was not there to be answered.
+    """
+    answerable = np.stack([((y[side] == 1) | exposed[side]).any(axis=0) for side in (~test, test)])
+    return np.where(answerable[test.astype(np.int64)], y, np.nan)
 
 
 def snapshot_times(first: datetime, now: datetime, config: AffinityConfig) -> tuple[datetime, ...]:
@@ -159,7 +172,7 @@ def as_frame(vectors: Vectors) -> pd.DataFrame:
 
 
 def _engagement_rows(
-    history: History, vocabulary: Vocabulary, config: AffinityConfig, versions: dict[str, int], now: datetime
+    history: History, vocabulary: Vocabulary, config: AffinityConfig, versions: dict[str, int], now: datetime, *, only_latest: bool
 ) -> tuple[pd.DataFrame, Floats, tuple[str, ...]]:
     if not history.files("interactions", versions["interactions"]):
         raise SnapshotError("there are no interactions yet: import some with `audience import interactions FILE`")
@@ -170,23 +183,23 @@ def _engagement_rows(
         first = engine.run(query.span()).column("first_us")[0].as_py()
         times = snapshot_times(_EPOCH + timedelta(microseconds=first), now, config)
         seen = engine.run(outcomes.first_seen(vocabulary)).to_pandas()
-        rows = _snapshots(seen, times, config)
+        rows = _snapshots(seen, times[-1:] if only_latest else times, config)
         return rows, _engagements(relations, rows, config, now), vocabulary.topic_ids
 
 
 def _snapshots(seen: pd.DataFrame, times: Sequence[datetime], config: AffinityConfig) -> pd.DataFrame:
-    """Return the rows (person_id, as_of, block, test): people held apart at the last time, the others at those before, as far as they are known then."""
-    test = held_apart(seen["person_id"].tolist(), share=config.test_share, seed=config.seed)
-    visible = seen["visible_us"].to_numpy()
-    rows = pd.concat(
-        [
-            seen.loc[(test == (number == len(times) - 1)) & (visible <= _microseconds(time)), ["person_id"]].assign(
-                as_of=pd.Timestamp(time), block=number, test=number == len(times) - 1
-            )
-            for number, time in enumerate(times)
-        ],
-        ignore_index=True,
-    )
+    """Return the rows (person_id, as_of, block, test), as far as people are known then: people held apart at the last time, the others at those before.
+
+    With one time only, all are there.
+    """
+    test, visible = held_apart(seen["person_id"].tolist(), share=config.test_share, seed=config.seed), seen["visible_us"].to_numpy()
+    parts = [
+        seen.loc[(test == tested) & (visible <= _microseconds(time)), ["person_id"]].assign(as_of=pd.Timestamp(time), block=number, test=tested)
+        for number, time in enumerate(times)
+        for tested in (False, True)
+        if tested == (number == len(times) - 1) or len(times) == 1
+    ]
+    rows = pd.concat(parts, ignore_index=True)
     _both_sides(rows)
     return rows
 

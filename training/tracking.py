@@ -26,9 +26,13 @@ CHALLENGER = "challenger"
 """The newest version that no gate has let through yet."""
 MODEL_FOLDER = "model"
 """Where the artefact stands among a run's files."""
+_PARENT = "mlflow.parentRunId"
+"""The tag by which MLflow shows a run inside another."""
 _PARAMETER_LENGTH = 6000
 """MLflow's own limit."""
 _LISTED = 1000
+_KINDS = "tags.kind LIKE '%'"
+"""Asked of the store, so that a thousand trials do not crowd the runs out of its answer."""
 
 
 class TrackingError(RuntimeError):
@@ -105,9 +109,11 @@ class Tracking:
         return cls(workspace.tracking_url, workspace.artifacts)
 
     @contextmanager
-    def run(self, name: str, *, tags: Mapping[str, str]) -> Iterator[OpenRun]:
-        """Open a run of the model `name`; it ends as FINISHED, or as FAILED when the block raises."""
-        run_id = self._client.create_run(self._experiment(name), run_name=name, tags=dict(tags)).info.run_id
+    def run(self, name: str, *, tags: Mapping[str, str], parent: str | None = None) -> Iterator[OpenRun]:
+        """Open a run of the model `name`, or one called so inside the run with the id `parent`; it ends as FINISHED, or as FAILED when the block raises."""
+        experiment = self._experiment(name) if parent is None else self._client.get_run(parent).info.experiment_id
+        inside = {} if parent is None else {_PARENT: parent}
+        run_id = self._client.create_run(experiment, run_name=name, tags={**tags, **inside}).info.run_id
         try:
             yield OpenRun(self._client, run_id)
         except BaseException as error:
@@ -148,10 +154,16 @@ class Tracking:
         raise TrackingError(f"no model {name!r} is registered; there: {', '.join(sorted({each.name for each in every})) or 'none yet: run `audience train`'}")
 
     def runs(self) -> list[Run]:
-        """Return the training runs, newest first."""
+        """Return the training and tuning runs, newest first: those with the tag `kind`, which the trials inside a tuning run do not have."""
         experiments = [experiment.experiment_id for experiment in self._client.search_experiments(max_results=_LISTED)]
-        found = self._client.search_runs(experiments, max_results=_LISTED) if experiments else []
-        return sorted((_run(run) for run in found if "kind" in run.data.tags), key=lambda run: run.started_at, reverse=True)
+        found = self._client.search_runs(experiments, _KINDS, max_results=_LISTED) if experiments else []
+        return sorted((_run(run) for run in found), key=lambda run: run.started_at, reverse=True)
+
+    def inside(self, parent: str) -> list[Run]:
+        """Return the runs inside the run with the id `parent`, oldest first."""
+        experiment = self._client.get_run(parent).info.experiment_id
+        found = self._client.search_runs([experiment], f"tags.`{_PARENT}` = '{parent}'", max_results=_LISTED)
+        return sorted((_run(run) for run in found), key=lambda run: run.started_at)
 
     def download(self, version: Version, folder: Path) -> Path:
         """Copy the artefact of `version` into `folder`; return the copy. What it holds has not been checked."""

@@ -33,11 +33,40 @@ def test_metrics_are_those_of_models_metrics(affinity):
     assert values["auc.care"] == pytest.approx(metrics.auc(y[:, 2], p[:, 2]))
     assert values["ndcg_3"] == pytest.approx(metrics.ndcg_at_k(y, p, 3))
     assert values["ece"] == pytest.approx(metrics.ece(y.ravel(), p.ravel()))
+    assert values["pr_auc"] == pytest.approx(metrics.average_precision(y.ravel(), p.ravel()))
+    prior = found.predictions["prior"]
+    assert values["log_loss_gain.prior.care"] == pytest.approx(metrics.log_loss(y[:, 2], prior[:, 2]) - metrics.log_loss(y[:, 2], p[:, 2]))
     top = np.sort(p.ravel())[::-1][: p.size // 10]
     assert values["lift_10"] == pytest.approx(y.ravel()[p.ravel() >= top[-1]].mean() / y.mean(), rel=0.15)
     for rule in RULES:
         assert values[f"log_loss_gain.{rule}"] == pytest.approx(values[f"{rule}.log_loss"] - values["log_loss"])
     assert values["prior.auc_macro"] == pytest.approx(0.5)
+
+
+def test_segments_and_tenths_are_those_of_their_rows(affinity):
+    model, dataset, config = affinity
+    found = evaluate_affinity(model, dataset, config)
+    y, p, about = dataset.test.y, found.predictions[MODEL], found.findings.about
+    mine = dataset.test.X["count|kind=any-engagement|channel=any|topic=any|window=all"].to_numpy() >= 10
+    (line,) = [line for line in about["segments"] if line["segment"] == "10 answers or more"]
+    assert line["people"] == mine.sum()
+    assert line["log_loss"] == pytest.approx(metrics.log_loss(y[mine].ravel(), p[mine].ravel()))
+    assert line["auc"] == pytest.approx(metrics.auc(y[mine].ravel(), p[mine].ravel()))
+    assert line["gain_low"] < line["gain"] < line["gain_high"]
+    tenths = [line for line in about["deciles"] if line["topic"] == "care"]
+    assert sum(line["pairs"] for line in tenths) == len(y)
+    assert sum(line["pairs"] * line["observed"] for line in tenths) == pytest.approx(y[:, 2].sum())
+
+
+def test_a_topic_that_nobody_could_answer_is_measured_nowhere(affinity):
+    from dataclasses import replace
+
+    model, dataset, config = affinity
+    test = replace(dataset.test, y=np.where([[False, False, True]], np.nan, dataset.test.y))
+    metrics_found = evaluate_affinity(model, replace(dataset, test=test), config).findings.metrics
+    assert "ece.care" not in metrics_found
+    assert "log_loss_gain.prior.care" not in metrics_found
+    assert np.isfinite(metrics_found["auc_macro"].value)
 
 
 def test_unknown_labels_count_nowhere():

@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -7,8 +7,8 @@ import pytest
 from models import artefact
 from training import registry
 from training.config import read_config
-from training.fit import train_affinity
-from training.registry import list_models, list_runs, logged_findings, promote
+from training.fit import recalibrate_affinity, train_affinity
+from training.registry import RegistryError, list_models, list_runs, logged_findings, promote
 from training.snapshots import SnapshotError
 from training.tracking import Tracking
 
@@ -65,7 +65,7 @@ def test_the_artefact_is_sound_and_holds_findings_and_card(trained, artefacts):
 def test_the_plots_are_kept(trained):
     workspace, affinity, arms, _ = trained
     for run, names in (
-        (affinity, {"calibration", "calibration_by_topic", "gain", "contributions"}),
+        (affinity, {"calibration", "calibration_by_topic", "gain", "lift", "contributions", "dependence", "co_engagement"}),
         (arms[0], {"toc", "gain", "calibration", "contributions"}),
     ):
         found = {path.stem for path in Path(workspace.artifacts / run.name / run.run_id / "artifacts" / "plots").glob("*.png")}
@@ -106,8 +106,34 @@ def test_a_champion_is_tried_on_the_same_rows_and_not_replaced_by_its_equal(trai
     assert not refused.accepted
     assert "log loss against champion" in [line.name for line in refused.lines if not line.passed]
     assert json.loads((trainable.models / "affinity" / "champion.json").read_text())["version"] == 1
-    other = train_affinity(trainable, now=NOW, config=config.model_copy(update={"seed": 3}))
+    other = train_affinity(trainable, now=NOW, config=config.model_copy(update={"seed": 3, "learning_curve": True}))
     assert other.findings.compared_with is None, "with another split the champion may have seen the test's people"
+    kept = [(trainable.artifacts / "affinity" / run.run_id / "artifacts" / "plots" / "learning_curve.png").exists() for run in (second, other)]
+    assert kept == [False, True], "a learning curve is drawn when it is asked for"
+
+
+def test_recalibration_keeps_the_trees_and_is_tried_against_the_champion(trainable, monkeypatch):
+    config = read_config(trainable).affinity.model_copy(update={"draws": 50, "model": {"num_trees": 15, "n_jobs": 1}})
+    with pytest.raises(RegistryError, match="no champion to recalibrate"):
+        recalibrate_affinity(trainable, now=NOW)
+    first = train_affinity(trainable, now=NOW - timedelta(days=35), config=config)
+    monkeypatch.setattr(artefact, "try_in_process", lambda _folder: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "gate_lines", lambda _findings, _champion: ())
+        assert promote(trainable, "affinity", now=NOW).accepted
+    again = recalibrate_affinity(trainable, now=NOW)
+    tracking = Tracking.of(trainable)
+    folder = tracking.download(tracking.version("affinity"), trainable.root / "copy")
+    before = trainable.models / "affinity" / "1"
+    assert again.version == 2
+    assert again.findings.compared_with == first.digest
+    assert "log_loss_gain.champion" in again.findings.metrics
+    assert (folder / "model.txt").read_bytes() == (before / "model.txt").read_bytes()
+    assert (folder / "model.json").read_bytes() != (before / "model.json").read_bytes()
+    assert artefact.check(folder).metadata["recalibrated_from"] == first.digest
+    assert artefact.check(folder).metadata["as_of"] > artefact.check(before).metadata["as_of"]
+    with pytest.raises(RegistryError, match="none is newer"):
+        recalibrate_affinity(trainable, now=NOW - timedelta(days=70))
 
 
 def test_a_failed_training_leaves_a_failed_run_and_no_version(trainable):

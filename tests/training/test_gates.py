@@ -5,15 +5,16 @@ import pytest
 from models.metrics import Estimate
 from training.gates import Findings, failures, gate_lines
 
-AFFINITY_GATE = {"ece": 0.02, "coverage": 0.95}
+AFFINITY_GATE = {"ece": 0.02, "topic_ece": 0.05, "coverage": 0.95}
 PERSUADABILITY_GATE = {"autoc_alpha": 0.01, "slope_alpha": 0.01, "policy_alpha": 0.05, "capacity": 0.2}
 
 
 def affinity(compared_with=None, **changed):
     values = {"prior.log_loss": 0.30, "share.log_loss": 0.28, "recency_frequency.log_loss": 0.27, "ece": 0.01, "log_loss": 0.2}
-    values |= {f"log_loss_gain.{rule}": 0.02 for rule in ("prior", "share", "recency_frequency", "champion")} | changed
+    values |= {f"log_loss_gain.{rule}": 0.02 for rule in ("prior", "share", "recency_frequency", "champion")}
+    values |= {f"{name}.{topic}": value for topic in ("care", "tax") for name, value in (("ece", 0.03), ("log_loss_gain.prior", 0.004))} | changed
     metrics = {name: Estimate.normal(name, value, 0.001, 0.95) for name, value in values.items()}
-    return Findings("affinity", metrics, AFFINITY_GATE, {"rows": 100}, compared_with)
+    return Findings("affinity", metrics, AFFINITY_GATE, {"rows": 100, "topics": ["care", "tax", "unsupplied"]}, compared_with)
 
 
 def persuadability(**changed):
@@ -39,6 +40,8 @@ def test_good_findings_pass_every_line():
         (affinity(**{"log_loss_gain.recency_frequency": -0.01}), None, "log loss against best rule"),
         (affinity("abc", **{"log_loss_gain.champion": 0.0}), ("abc", affinity()), "log loss against champion"),
         (affinity(ece=0.0201), None, "calibration"),
+        (affinity(**{"ece.tax": 0.0501}), None, "calibration by topic"),
+        (affinity(**{"log_loss_gain.prior.care": -0.003}), None, "topics against prior"),
         (persuadability(autoc=0.0098), None, "AUTOC"),
         (persuadability(slope=0.32), None, "calibration slope"),
         (persuadability(policy_random=0.0046), None, "policy"),
@@ -52,6 +55,20 @@ def test_each_line_can_fail_alone_and_says_numbers(findings, champion, line):
     assert any(sign.isdigit() for sign in words)
 
 
+def test_a_topic_fails_by_name_and_only_when_its_interval_lies_below_its_prior():
+    assert failed(affinity(**{"log_loss_gain.prior.care": -0.001})) == [], "the interval still holds zero"
+    words = failures(gate_lines(affinity(**{"ece.tax": 0.06, "log_loss_gain.prior.care": -0.01})))
+    assert "tax 0.0600" in words
+    assert "care [" in words
+    assert "unsupplied" not in words, "a topic that nobody could answer was not tested"
+
+
+def test_findings_without_topics_fail_rather_than_pass():
+    findings = affinity()
+    bare = replace(findings, metrics={name: found for name, found in findings.metrics.items() if not name.endswith((".care", ".tax"))})
+    assert failed(bare) == ["calibration by topic", "topics against prior"]
+
+
 def test_the_best_rule_is_the_one_of_least_loss_and_stands_in_for_a_champion_not_tried():
     findings = affinity(**{"share.log_loss": 0.2, "log_loss_gain.share": -0.05})
     assert failed(findings) == ["log loss against best rule"]
@@ -62,7 +79,7 @@ def test_the_best_rule_is_the_one_of_least_loss_and_stands_in_for_a_champion_not
 
 def test_a_champion_that_took_office_later_is_compared_by_what_both_logged_on_the_same_rows():
     def on(rows, loss):
-        return replace(affinity(log_loss=loss), about={"test_hash": rows})
+        return replace(affinity(log_loss=loss), about={"test_hash": rows, "topics": ["care", "tax"]})
 
     assert failed(on("same", 0.2), ("abc", on("same", 0.25))) == []
     assert failed(on("same", 0.2), ("abc", on("same", 0.2))) == ["log loss against champion"]

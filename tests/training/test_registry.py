@@ -46,13 +46,13 @@ def findings(kind, **changed):
             "ndcg_5": 0.8,
             "log_loss": 0.2,
         }
-        values |= {f"log_loss_gain.{rule}": 0.1 for rule in ("prior", "share", "recency_frequency")}
+        values |= {f"log_loss_gain.{rule}": 0.1 for rule in ("prior", "share", "recency_frequency")} | {"ece.care": 0.02, "log_loss_gain.prior.care": 0.1}
         gate = {"ece": 0.02, "coverage": 0.95}
     else:
         values = {"ate": 0.05, "autoc": 0.02, "slope": 0.8, "policy_random": 0.01}
         gate = {"autoc_alpha": 0.01, "slope_alpha": 0.01, "policy_alpha": 0.05, "capacity": 0.2}
     metrics = {name: Estimate.normal(name, value, 0.001) for name, value in (values | changed).items()}
-    return Findings(kind, metrics, gate, {"experiment": "story", "arm": "letter"})
+    return Findings(kind, metrics, gate, {"experiment": "story", "arm": "letter", "topics": ["care"]})
 
 
 @pytest.fixture

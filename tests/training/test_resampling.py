@@ -30,6 +30,7 @@ def test_standard_errors_agree_with_the_plain_bootstrap(rows):
     found = boot(person)
     for fast, measure in [
         (found.average("auc", [found.auc(y, p, row)]), lambda w: metrics.auc(y, p, w)),
+        (found.average("precision", [found.average_precision(y, p, row)]), lambda w: metrics.average_precision(y, p, w)),
         (found.mean("brier", (p - y) ** 2), lambda w: metrics.brier(y, p, w)),
         (found.calibration_error("ece", y, p, row), lambda w: metrics.ece(y, p, w)),
     ]:

@@ -96,6 +96,28 @@ def test_edges_of_the_label_window_machines_late_arrivals_and_sends(tmp_path, by
     assert labels == wanted
 
 
+def test_a_topic_that_nobody_was_asked_about_nor_answered_is_unknown_and_not_a_no(tmp_path, by_hand):
+    workspace = by_hand.open_empty(tmp_path)
+    times = snapshot_times(NOW - timedelta(days=400), NOW, CONFIG)
+    people = [f"a:{number}" for number in range(40)]
+    by_hand.interactions(workspace, people, NOW - timedelta(days=400), prefix="old")
+    for number, time in enumerate(times):
+        by_hand.interactions(workspace, people[number::6], time + timedelta(days=5), prefix=f"h{number}")
+    by_hand.interactions(workspace, people, times[-1] + timedelta(days=3), topic="care", kind="send", prefix="sent")
+    found = affinity_dataset(workspace, CONFIG, now=NOW)
+    assert np.isfinite(found.train.y[:, 0]).all()
+    assert np.isnan(found.train.y[:, 1:]).all(), "nothing was sent about climate or care before the last snapshot"
+    assert np.isnan(found.test.y[:, 1]).all()
+    assert (found.test.y[:, 2] == 0).all(), "care was sent then, and nobody answered"
+
+
+def test_the_latest_snapshot_alone_has_both_sides(campaign, dataset):
+    latest = affinity_dataset(campaign, CONFIG, now=NOW, only_latest=True)
+    assert set(np.unique(latest.train.as_ofs)) == set(np.unique(latest.test.as_ofs)) == set(np.unique(dataset.test.as_ofs))
+    assert latest.test.hash == dataset.test.hash
+    assert not set(latest.train.person_ids) & set(latest.test.person_ids)
+
+
 def test_an_interaction_with_several_topics_is_an_engagement_with_each(tmp_path, by_hand):
     workspace = by_hand.open_empty(tmp_path)
     (as_of,) = snapshot_times(NOW - timedelta(days=400), NOW, CONFIG)[-1:]

@@ -71,6 +71,18 @@ def test_a_failed_run_says_so_without_the_message(tracking):
     assert "van:123" not in str(run)
 
 
+def test_a_run_inside_another_stands_beside_it_and_is_not_listed(tracking):
+    with tracking.run("affinity", tags={"kind": "affinity"}) as parent:
+        for number in range(3):
+            with tracking.run(f"trial {number}", tags={"state": "complete"}, parent=parent.run_id) as run:
+                run.metrics({"log_loss": 0.3 - number / 100})
+    assert [run.run_id for run in tracking.runs()] == [parent.run_id]
+    inside = tracking.inside(parent.run_id)
+    assert [(run.name, run.status, run.metrics["log_loss"]) for run in inside] == [(f"trial {each}", "FINISHED", 0.3 - each / 100) for each in range(3)]
+    assert {run.tags["mlflow.parentRunId"] for run in inside} == {parent.run_id}
+    assert len(tracking._client.search_experiments()) == 2, "the default one, and that of the parent"
+
+
 def test_what_is_not_there_is_named(tracking, artefact):
     with pytest.raises(TrackingError, match="none yet: run `audience train`"):
         tracking.version("affinity")
