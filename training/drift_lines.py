@@ -6,6 +6,7 @@ alarm, over all of its lines together, below `noise` (Bonferroni), however few t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -228,7 +229,7 @@ def _feature_line(
     verdict = judged(divergence.excess - usual.psi, config.psi, real=divergence.p_value < alpha)
     missing = judged(float(abs(now[-1] - then[-1])) - usual.missing, config.missing, real=_differ(then[-1], now[-1], people, size) < alpha)
     moved = shift(bins, middle)
-    error = np.hypot(*(0.0 if each is None else each.error for each in (bins.centre, middle)))
+    error = math.hypot(*(0.0 if each is None else each.error for each in (bins.centre, middle)))
     level = judged(float(np.exp(abs(moved) - usual.level)), config.pace, real=bool(abs(moved) > stats.norm.isf(alpha / 2) * error))
     values = [*bins.means, float("nan")]
     told = [number for number, value in enumerate(values) if value is not None]

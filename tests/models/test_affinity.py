@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from models.affinity import TopicAffinity
+from models.calibration import TopicPlatt
 from models.columns import ColumnsError
 from models.metrics import auc
 
@@ -349,3 +350,23 @@ def test_levels_that_move_between_blocks_widen_the_intervals():
     assert found[0][0] < 0.25
     assert 0.5 < found[1][0] < 1.1, "moves of twice .5, drawn to the prior a little"
     assert found[1][1] > found[0][1] + 1.0
+
+
+def test_vectors_that_are_missing_throughout_get_the_topics_rates():
+    X, y, _ = _world(1200, 28)
+    X[:] = np.nan
+    model = TopicAffinity(**SMALL | {"num_trees": 80}).fit(X, y)
+    served = model.predict_proba(X)
+    assert len(np.unique(served, axis=0)) == 1
+    np.testing.assert_allclose(served[0], y.mean(), atol=0.05)
+    assert not model.has_history(X).any()
+
+
+def test_rows_of_one_person_stay_on_one_side_of_the_calibration_split(monkeypatch):
+    X, y, _ = _world(400, 29)
+    people = np.array([f"van:{number % 100}" for number in range(400)])
+    seen = []
+    fitted = TopicPlatt.fit
+    monkeypatch.setattr(TopicPlatt, "fit", lambda self, margin, *rest, **named: seen.append(len(margin)) or fitted(self, margin, *rest, **named))
+    TopicAffinity(**SMALL).fit(X, y, groups=people)
+    assert seen == [25 * 4 * 3], "a quarter of the people, with all of their rows and topics"

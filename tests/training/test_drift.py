@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,8 +21,9 @@ from training.activity import DIMENSIONS, Activity
 from training.bins import Bins, centre, count
 from training.commands import app
 from training.config import ConfigError, DriftConfig, parse_config, read_config
-from training.drift import DriftError, _sampled, measure_drift
+from training.drift import DriftError, _features, _sampled, measure_drift
 from training.drift_lines import activity_lines, calibration_lines, feature_lines, features_verdict, pace_line, score_lines
+from training.drift_words import feature_words
 from training.reference import REFERENCE, NoReferenceError, make_reference, rates
 from training.registry import POINTER, write_json
 from training.resampling import PersonBootstrap
@@ -243,10 +245,23 @@ def test_a_rate_that_moves_for_everyone_is_a_level_and_no_other_distribution():
     assert line.verdict == "drifted", "people became less alike"
 
 
+def test_a_level_that_moved_is_counted_from_where_it_is_now_and_said(campaign, made):
+    random = np.random.default_rng(0)
+    then, now = random.gamma(20.0, 1 / 20, (2, 3_000)).astype(np.float32)
+    matrix = (0.06 * 1.2 * now)[:, None]
+    reference = dataclasses.replace(made[2], people=3_000, features={"rate|of=old": Bins.of(0.06 * then, around=True)}, usual={})
+    (line,) = _features(reference, SimpleNamespace(matrix=matrix), {"rate|of=old": 0}, matrix[:2_000], config=CONFIG, progress=None)
+    assert line.level == pytest.approx(1.2, rel=0.03)
+    assert (line.verdict, line.beyond < 0.02) == ("stable", True)
+    assert re.fullmatch(
+        r"people such as “rate\|of=old about 0\.0\d+”: \d+% then, \d+% now; everyone's level \+\d+%", feature_words(line, campaign.vocabulary, "en")
+    )
+
+
 def population(random, people):
     """Draw people with correlated features, scores of three topics, labels that these are right about, and what they did."""
     taste = random.normal(size=(people, 1))
-    latent = 0.6 * taste + 0.8 * random.normal(size=(people, 30))
+    latent = 0.6 * taste + 0.8 * random.normal(size=(people, 20))
     features = np.where(latent > 0.5, np.exp(latent), 0.0).astype(np.float32)
     features[:, ::3] = latent[:, ::3]
     features[:, 1][random.random(people) < 0.4] = np.nan
@@ -282,7 +297,7 @@ def verdicts(then, now, config=CONFIG):
     }
 
 
-@pytest.mark.parametrize("people", [80, 600])
+@pytest.mark.parametrize("people", [80, 400])
 def test_two_halves_of_one_population_raise_no_alarm(people):
     """Not one line of one part, in at least 95 of 100 splits."""
     stable = 0

@@ -8,6 +8,7 @@ from models import artefact
 from training import registry
 from training.config import read_config
 from training.fit import recalibrate_affinity, train_affinity
+from training.reference import Reference, reference_of
 from training.registry import RegistryError, list_models, list_runs, logged_findings, promote
 from training.snapshots import SnapshotError
 from training.tracking import Tracking
@@ -60,6 +61,15 @@ def test_the_artefact_is_sound_and_holds_findings_and_card(trained, artefacts):
         assert "not fitted again" in card or "nothing was fitted again" in card
         assert checked.metadata["dataset_hash"] in card
         assert "interval" in card
+
+
+def test_the_artefact_of_affinity_keeps_what_drift_is_measured_by(trained, artefacts):
+    _, affinity, arms, _ = trained
+    reference = Reference.read(artefacts[affinity.name])
+    assert reference.people == affinity.findings.about["people"]
+    assert set(reference.scores) == set(reference.rates) == set(affinity.findings.about["topics"])
+    assert "reference.json" in artefact.check(artefacts[affinity.name]).manifest["files"]
+    assert reference_of(artefacts[arms[0].name]) is None
 
 
 def test_the_plots_are_kept(trained):
