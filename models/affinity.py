@@ -29,6 +29,8 @@ from models.relatives import TopicRelatives
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+CATEGORY_SMOOTHING = 1.0
+"""LightGBM's smoothing and extra penalty of splits by topic; its default of 10 is for categories with few rows, and topics have many."""
 ORIGIN_ROWS, ORIGIN_TREES, ORIGIN_RATE = 20_000, 60, 0.1
 """Pooled rows on either side of such a measurement, and the trees of its model: levels need few."""
 
@@ -59,6 +61,7 @@ class TopicAffinity(BaseEstimator):
     topics : the topics, in the order of y's columns; by default y's own column names.
     num_trees, learning_rate, max_depth, num_leaves, min_child_samples, l2 : the trees; `min_child_samples` counts pooled rows.
     column_share, row_share : shares of columns per tree and of rows per iteration.
+    extra_trees : whether a split's threshold is drawn at random for each column instead of searched for (Geurts et al. 2006): less is learned by heart.
     n_history : how many columns of each topic stand for the whole history in every pooled row (0 to 3).
     n_embedding : dimensions of the embedding of the topic history in every pooled row, fitted on the earliest block only (0 for none).
     parents : the parent of each topic that has one: topics of one parent are relatives.
@@ -90,6 +93,7 @@ class TopicAffinity(BaseEstimator):
         l2: float = 5.0,
         column_share: float = 0.8,
         row_share: float = 0.5,
+        extra_trees: bool = True,
         n_history: int = 2,
         n_embedding: int = 4,
         parents: Mapping[str, str] | None = None,
@@ -112,6 +116,7 @@ class TopicAffinity(BaseEstimator):
         self.l2 = l2
         self.column_share = column_share
         self.row_share = row_share
+        self.extra_trees = extra_trees
         self.n_history = n_history
         self.n_embedding = n_embedding
         self.parents = parents
@@ -292,6 +297,10 @@ class TopicAffinity(BaseEstimator):
             "feature_fraction": self.column_share,
             "bagging_fraction": self.row_share,
             "bagging_freq": 1,
+            "extra_trees": self.extra_trees,
+            "extra_seed": self.random_state,
+            "cat_smooth": CATEGORY_SMOOTHING,
+            "cat_l2": CATEGORY_SMOOTHING,
             "bin_construct_sample_cnt": BIN_SAMPLE,
             "feature_pre_filter": False,
             "deterministic": True,
