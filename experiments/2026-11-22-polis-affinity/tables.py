@@ -26,6 +26,8 @@ GROUPS = 8
 CUTS = (0.3, 0.5, 0.7)
 BEFORE, NEXT = 5, 10  # votes that must precede a cut, and follow it
 TRAIN = 0.7
+STOP_WORDS = {"austria-climate.5twd2jsnkf.2022-08-08": "german.txt"}
+"""Files of words that say nothing of the matter, for conversations that are not in English: else statements are grouped by their grammar."""
 KINDS = {1: "agreed", -1: "disagreed", 0: "passed"}
 BEGIN = pd.Timestamp("2020-01-01T00:00:00Z")
 WORDS = """[workspace]
@@ -69,9 +71,9 @@ refit = true
 """
 
 
-def grouped(comments: pd.DataFrame) -> tuple[pd.Series, dict[str, str]]:
+def grouped(comments: pd.DataFrame, stop_words: str | list[str] = "english") -> tuple[pd.Series, dict[str, str]]:
     """Return the topic of each statement (index comment-id), and each topic's words."""
-    vectors = TfidfVectorizer(stop_words="english", min_df=2, max_df=0.3, sublinear_tf=True)
+    vectors = TfidfVectorizer(stop_words=stop_words, min_df=2, max_df=0.3, sublinear_tf=True)
     texts = comments["comment-body"].fillna("")
     weights = vectors.fit_transform(texts)
     space = make_pipeline(TruncatedSVD(min(32, weights.shape[1] - 1), random_state=0), Normalizer(copy=False)).fit_transform(weights)
@@ -86,7 +88,9 @@ def grouped(comments: pd.DataFrame) -> tuple[pd.Series, dict[str, str]]:
 
 def read(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return the votes in order (voter, statement, vote, topic, place: 0 is the voter's first, occurred_at), and the topics' words."""
-    topics, words = grouped(pd.read_csv(folder / "comments.csv").sort_values("comment-id", ignore_index=True))
+    comments = pd.read_csv(folder / "comments.csv").sort_values("comment-id", ignore_index=True)
+    listed = STOP_WORDS.get(folder.name)
+    topics, words = grouped(comments, Path(__file__).with_name(listed).read_text(encoding="utf-8").split() if listed else "english")
     votes = pd.read_csv(folder / "votes.csv")
     votes = votes.sort_values(["voter-id", "timestamp", "comment-id"], kind="stable").drop_duplicates(
         ["voter-id", "comment-id"], keep="first", ignore_index=True

@@ -189,18 +189,9 @@ def available() -> float:
 
 def environment(name: str | None) -> str | None:
     """Return the Python of a peer's own environment, made in `.bench` at first; None where it cannot be installed."""
-    if name is None:
-        return sys.executable
-    folder, wanted = ROOT / ".bench" / f"features-{name}", HERE / f"requirements-{name}.txt"
-    python, there = folder / "bin" / "python", folder / "installed.txt"
-    if not there.exists() or there.read_bytes() != wanted.read_bytes():
-        tell(f"-- making the environment of {name}")
-        uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or "uv"
-        for command in (["venv", "--quiet", "--clear", "--python", sys.executable, folder], ["pip", "sync", "--quiet", "--python", python, wanted]):
-            if subprocess.run([uv, *command], check=False).returncode:
-                return None
-        shutil.copy(wanted, there)
-    return str(python)
+    from experiments.benchmarks import environments
+
+    return sys.executable if name is None else environments.environment(f"features-{name}", HERE / f"requirements-{name}.txt", tell)
 
 
 def measured(name: str, python: str, task: dict[str, Any]) -> dict[str, Any]:
