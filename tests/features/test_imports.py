@@ -160,7 +160,7 @@ def test_all_headers_are_looked_at_before_anything_is_stored(workspace, tmp_path
 def test_a_fault_far_into_a_file_leaves_the_table_as_it_was(workspace, tmp_path, monkeypatch):
     monkeypatch.setattr(source_module, "BLOCK", 1 << 16)
     rows = "".join(json.dumps(interaction(number)) + "\n" for number in range(5_000))
-    (tmp_path / "cut.gz").write_bytes(gzip.compress((json.dumps(interaction(0, kind="?")) + "\n" + rows).encode())[:-50])
+    (tmp_path / "cut.gz").write_bytes(gzip.compress((json.dumps(interaction(0, kind="?")) + "\n" + rows).encode(), mtime=0)[:-50])
     with pytest.raises(ImportFault, match="cut off"):
         import_files(workspace, "interactions", [tmp_path / "cut.gz"], now=NOW)
     assert history(workspace).version("interactions") == -1
