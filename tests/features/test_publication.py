@@ -12,22 +12,16 @@ import pyarrow as pa
 import pytest
 
 from features import patches, published
-from features.catalogue import catalogue, definitions_hash
 from features.context import Context, Prior
 from features.matrix import spare
 from features.patches import Patch
 from features.publication import build_into, open_current, open_version, publish, publish_patch, publish_whole
-from features.vectors import Upkeep, Vectors, VectorsError, build
-from features.vocabulary import Channel, Kind, Topic, Vocabulary
+from features.vectors import Upkeep, VectorsError, build
 from tests.features.histories import NOW, WORDS, Tables, random_history
+from tests.features.small_vectors import FEATURES
+from tests.features.small_vectors import vectors as small_vectors
 
 ROOT = Path(__file__).resolve().parents[2]
-FEW = Vocabulary(
-    kinds=(Kind(id="signed", direction="in", engagement=True, en="signed"), Kind(id="sent", direction="out", en="sent")),
-    channels=(Channel(id="email", en="email"),),
-    topics=(Topic(id="housing", en="Housing"),),
-)
-FEATURES = catalogue(FEW)
 CONTEXT = Context(NOW, 3, {"rate": Prior(0.1, 7.5)}, {"supply": 1 / 3}, {"area": {"north": (3.0, 1e15)}}, {"interactions": 2})
 
 
@@ -38,22 +32,8 @@ def upkeep(n):
 
 
 def vectors(ids=("a:1", "b:2", "c:3"), as_ofs=None, **changed):
-    matrix = np.random.default_rng(0).random((len(ids), len(FEATURES)), dtype=np.float32)
-    matrix[:1, :3] = np.nan
-    fields = {
-        "person_ids": pa.array(ids, pa.large_string()),
-        "matrix": matrix,
-        "names": tuple(feature.name for feature in FEATURES),
-        "as_of": NOW,
-        "as_ofs": np.array(as_ofs or [NOW.replace(tzinfo=None)] * len(ids), dtype="datetime64[us]"),
-        "definitions_hash": definitions_hash(FEATURES),
-        "table_versions": {"interactions": 3, "people": 5},
-        "table_files": {"interactions": ["interactions/x.parquet"], "people": []},
-        "vocabulary_fingerprint": FEW.fingerprint,
-        "context": CONTEXT,
-        "upkeep": upkeep(len(ids)),
-    }
-    return Vectors(**fields | changed)
+    kept = {"table_files": {"interactions": ["interactions/x.parquet"], "people": []}, "context": CONTEXT, "upkeep": upkeep(len(ids))}
+    return small_vectors(ids, as_ofs, as_of=NOW, **kept | changed)
 
 
 def same(found, made):

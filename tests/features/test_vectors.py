@@ -1,6 +1,6 @@
 """Vectors: looked up by person, shown without naming anyone, built from the stored history."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -9,35 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.catalogue import catalogue, definitions_hash, families
+from features.catalogue import families
 from features.history import History
 from features.tables import TABLES, arrow_schema
-from features.vectors import Vectors, VectorsError, build, build_rows
-from features.vocabulary import Channel, Kind, Topic, Vocabulary
-
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
-WORDS = Vocabulary(
-    kinds=(Kind(id="signed", direction="in", engagement=True, en="signed"), Kind(id="sent", direction="out", en="sent")),
-    channels=(Channel(id="email", en="email"),),
-    topics=(Topic(id="housing", en="Housing"),),
-)
-FEATURES = catalogue(WORDS)
-
-
-def vectors(ids=("a:1", "b:2", "c:3"), as_ofs=None, **changed):
-    matrix = np.random.default_rng(0).random((len(ids), len(FEATURES)), dtype=np.float32)
-    matrix[:1, :3] = np.nan
-    fields = {
-        "person_ids": pa.array(ids, pa.large_string()),
-        "matrix": matrix,
-        "names": tuple(feature.name for feature in FEATURES),
-        "as_of": NOW,
-        "as_ofs": np.array(as_ofs or [NOW.replace(tzinfo=None)] * len(ids), dtype="datetime64[us]"),
-        "definitions_hash": definitions_hash(FEATURES),
-        "table_versions": {"interactions": 3, "people": 5},
-        "vocabulary_fingerprint": WORDS.fingerprint,
-    }
-    return Vectors(**fields | changed)
+from features.vectors import VectorsError, build, build_rows
+from tests.features.small_vectors import AT as NOW
+from tests.features.small_vectors import FEATURES, vectors
+from tests.features.small_vectors import FEW as WORDS
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), unique=True, max_size=30), st.lists(st.text(max_size=3), max_size=10), st.booleans())
