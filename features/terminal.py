@@ -57,7 +57,7 @@ class Bars:
                 total=1.0, desc=stage, file=sys.stderr, bar_format="  {desc:<44.44}{percentage:3.0f}% |{bar:20}| {elapsed}, {remaining} left{postfix}"
             )
         self._bar.set_description_str(stage, refresh=False)
-        counted, elapsed = re.search(r"([\d,]+) (\w+)", stage), self._bar.format_dict["elapsed"]
+        counted, elapsed = re.search(r"(\d[\d,]*) (\w+)", stage), self._bar.format_dict["elapsed"]
         if counted and elapsed > 0.5:
             self._bar.set_postfix_str(f"{int(counted[1].replace(',', '')) / elapsed:,.0f} {counted[2]}/s", refresh=False)
         self._bar.update(min(fraction, 1.0) - self._bar.n)

@@ -19,7 +19,7 @@ from models.columns import check_columns, frame_matrix
 from models.embedding import TopicEmbedding
 from models.explanation import TOPIC, Contributions
 from models.folds import row_order
-from models.growing import BIN_SAMPLE, CHUNK, Progress, grow, raw_margins
+from models.growing import BIN_SAMPLE, CHUNK, Progress, grow, mean_of, raw_margins
 from models.intervals import GroupInterval
 from models.labels import Labels, held_out, sampled
 from models.levels import NO_STEPS, Shift, Steps, level_shift, steps_of
@@ -31,6 +31,8 @@ Integers = NDArray[np.int64]
 
 CATEGORY_SMOOTHING = 1.0
 """LightGBM's smoothing and extra penalty of splits by topic; its default of 10 is for categories with few rows, and topics have many."""
+REFIT_ROWS = 250_000
+"""Known pairs of row and topic up to which trees are grown again on all rows unless told otherwise."""
 ORIGIN_ROWS, ORIGIN_TREES, ORIGIN_RATE = 20_000, 60, 0.1
 """Pooled rows on either side of such a measurement, and the trees of its model: levels need few."""
 
@@ -44,9 +46,9 @@ class TopicAffinity(BaseEstimator):
     parent, and those that people engage with together. Columns without such fields work too: then the topic is all that tells topics apart.
 
     Calibration (`TopicPlatt`) and intervals (`GroupInterval`) are fitted on rows the trees have not seen: the latest `block`, or, with one
-    block, a share of the people. With `refit` (off by default) the trees are then grown again on all rows, with the same number of trees, and
-    keep that calibration, which is then that of a model of slightly less data: it ranks a little better where data are few, and intervals
-    stated at 90% held the true rate in 84 to 86% of simulated cases, against 86 to 90% without. Rows are put in an order of their own first:
+    block, a share of the people. With `refit` (by default where at most REFIT_ROWS pairs of row and topic are known) the trees are then grown again on
+    all rows, with the same number of trees, and keep that calibration, moved by topic so that the mean probability of the held-out rows stays what
+    it was: what the new trees have learned of the latest block must not be corrected twice. Rows are put in an order of their own first:
     equal rows, in any order, give equal bits. There is no early stopping.
 
     Assumption: the time to come resembles the latest block (base rates, topics' supply). Off the end of the data a prediction is that of the
@@ -68,7 +70,8 @@ class TopicAffinity(BaseEstimator):
     forget : share of pooled rows from which the topic's name is kept, where some topic has no known label; else 0.
     monotone : whether the topic's own history can only push a probability up (`models.pooled.Layout.directions`).
     calibration_share : share of people held out for calibration where there is one block.
-    refit : whether trees are grown again on all rows once calibration is known.
+    refit : whether trees are grown again on all rows once calibration is known; by default, where data are few and a second growing costs seconds.
+    bag : how many boosters, each with a seed of its own, are averaged into one; each costs a growing, and each is worth less than the one before.
     max_rows : most pooled rows the trees are grown on; beyond it whole people are drawn at random. None for all.
     origins : at how many blocks, the latest ones, it is measured how far levels move until the next; with 0, intervals are of sampling alone.
     coverage : of the intervals. random_state, n_jobs : seed; threads.
@@ -100,7 +103,8 @@ class TopicAffinity(BaseEstimator):
         forget: float = 0.05,
         monotone: bool = False,
         calibration_share: float = 0.25,
-        refit: bool = False,
+        refit: bool | None = None,
+        bag: int = 1,
         max_rows: int | None = 1_000_000,
         origins: int = 3,
         coverage: float = 0.90,
@@ -124,6 +128,7 @@ class TopicAffinity(BaseEstimator):
         self.monotone = monotone
         self.calibration_share = calibration_share
         self.refit = refit
+        self.bag = bag
         self.max_rows = max_rows
         self.origins = origins
         self.coverage = coverage
@@ -160,10 +165,11 @@ class TopicAffinity(BaseEstimator):
         self.booster_ = self._grow(matrix, labels, np.flatnonzero(~kept), "growing trees", progress)
         judged, judges = matrix[kept], labels.take(np.flatnonzero(kept))
         unseen = self._raw_margins(judged)
-        if self.refit:
+        again = np.count_nonzero(~np.isnan(labels.y)) <= REFIT_ROWS if self.refit is None else self.refit
+        if again:
             self.booster_ = self._grow(matrix, labels, np.arange(len(matrix)), "growing trees on all rows", progress)
         self.steps_ = self._steps(matrix, labels)
-        self._calibrate(judged, judges, unseen, self._raw_margins(judged) if self.refit else unseen)
+        self._calibrate(judged, judges, unseen, self._raw_margins(judged) if again else None)
         return self
 
     def recalibrated(self, X: pd.DataFrame, y: ArrayLike, *, groups: Any = None, sample_weight: ArrayLike | None = None) -> TopicAffinity:
@@ -181,7 +187,7 @@ class TopicAffinity(BaseEstimator):
         made = copy.copy(self)
         made.prior_ = labels.prior()
         raw = self._raw_margins(matrix)
-        made._calibrate(matrix, labels, raw, raw)  # noqa: SLF001 - a model of this class
+        made._calibrate(matrix, labels, raw, None)  # noqa: SLF001 - a model of this class
         return made
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
@@ -267,6 +273,7 @@ class TopicAffinity(BaseEstimator):
             "num_trees": (1, 20_000),
             "max_depth": (1, 16),
             "num_leaves": (2, 4096),
+            "bag": (1, 100),
             "n_history": (0, 3),
             "n_embedding": (0, 64),
             "origins": (0, 60),
@@ -332,17 +339,13 @@ class TopicAffinity(BaseEstimator):
 
     def _grow(self, matrix: NDArray[np.float32], labels: Labels, rows: Integers, stage: str, progress: Progress | None) -> lgb.Booster:
         rows = sampled(labels, rows, self.max_rows, self.random_state)
-        return grow(
-            self.layout_,
-            matrix,
-            labels,
-            rows,
-            self.tree_parameters(self.layout_),
-            num_trees=self.num_trees,
-            forget=self._forgotten,
-            stage=stage,
-            progress=progress,
-        )
+        parameters, found = self.tree_parameters(self.layout_), []
+        for number in range(self.bag):
+            seeds = dict.fromkeys(("seed", "extra_seed"), self.random_state + number)
+            told = f"{stage} ({number + 1}/{self.bag})" if self.bag > 1 else stage
+            given = parameters | seeds
+            found.append(grow(self.layout_, matrix, labels, rows, given, num_trees=self.num_trees, forget=self._forgotten, stage=told, progress=progress))
+        return mean_of(found)
 
     def _steps(self, matrix: NDArray[np.float32], labels: Labels) -> Steps:
         """Return how far levels moved from a block to the next: predictions by a small model of the blocks before, in either."""
@@ -372,13 +375,17 @@ class TopicAffinity(BaseEstimator):
                 found[topic] = level_shift(margins[known, topic], labels.y[mine, topic], labels.people[mine], labels.weight[mine])
         return found
 
-    def _calibrate(self, matrix: NDArray[np.float32], labels: Labels, unseen: Floats, served: Floats) -> None:
-        """Fit calibration and intervals on held-out rows: raw margins (n, n_topics) of trees that never saw them, and of those served."""
+    def _calibrate(self, matrix: NDArray[np.float32], labels: Labels, unseen: Floats, served: Floats | None) -> None:
+        """Fit calibration and intervals on held-out rows: raw margins (n, n_topics) of trees that never saw them, and of those served where they did."""
         row, topic = np.nonzero(~np.isnan(labels.y))
         raw, y, weight, cold = unseen[row, topic], labels.y[row, topic], labels.weight[row], ~self._history(matrix)[row]
         n_topics = len(labels.topics)
         self.calibration_ = TopicPlatt().fit(raw, topic, y, n_topics=n_topics, sample_weight=weight, cold=cold)
-        logit, moved = self.calibration_.margin(raw, topic, cold), self.calibration_.margin(served[row, topic], topic, cold)
+        logit = self.calibration_.margin(raw, topic, cold)
+        moved = logit
+        if served is not None:
+            self.calibration_.keep_level(served[row, topic], logit, topic, sample_weight=weight, cold=cold)
+            moved = self.calibration_.margin(served[row, topic], topic, cold)
         self.intervals_ = GroupInterval(self.coverage).fit(
             logit, topic, y, labels.people[row], n_topics=n_topics, sample_weight=weight, served=moved, steps=self.steps_
         )

@@ -70,7 +70,7 @@ def experiment_results(name):
 def test_the_committed_figures_of_movielens_meet_their_floors():
     table = next(iter(experiment_results("movielens-affinity").values()))
     ours = next(record for record in table if record[""] == "**TopicAffinity, mean of the seeds**")
-    assert float(ours["micro AUC"].split()[0]) >= 0.858
+    assert float(ours["micro AUC"].split()[0]) >= 0.861
     assert float(ours["NDCG@5"].split()[0]) >= 0.798
 
 

@@ -9,7 +9,9 @@ from scipy import special
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from models import affinity
 from models.affinity import TopicAffinity
+from models.booster_text import check_booster_text
 from models.calibration import TopicPlatt
 from models.columns import ColumnsError
 from models.metrics import auc
@@ -223,7 +225,17 @@ def test_scikit_learns_contract_holds():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_depth": 0}, {"learning_rate": 0.0}, {"calibration_share": 1.0}, {"n_history": 9}, {"n_embedding": -1}, {"coverage": 90}, {"num_trees": 0}]
+    "wrong",
+    [
+        {"num_trees": 0},
+        {"max_depth": 0},
+        {"learning_rate": 0.0},
+        {"calibration_share": 1.0},
+        {"n_history": 9},
+        {"n_embedding": -1},
+        {"coverage": 90},
+        {"bag": 0},
+    ],
 )
 def test_parameters_are_checked_in_fit(wrong):
     X, y, _ = _world(10, 0)
@@ -243,6 +255,43 @@ def test_fewer_rows_are_grown_on_when_told_and_progress_is_told():
     assert model.booster_.num_trees() <= SMALL["num_trees"]
     assert [fraction for stage, fraction in told if stage == "growing trees"] == [0.5, 1.0]
     assert {stage for stage, _ in told} == {"growing trees", "growing trees on all rows"}
+
+
+def test_trees_are_grown_again_where_data_are_few(monkeypatch):
+    X, y, _ = _world(400, 15)
+    few = TopicAffinity(**SMALL).fit(X, y)
+    assert few.booster_.model_to_string() == TopicAffinity(**SMALL, refit=True).fit(X, y).booster_.model_to_string()
+    monkeypatch.setattr(affinity, "REFIT_ROWS", X.shape[0] * y.shape[1] - 1)
+    many = TopicAffinity(**SMALL).fit(X, y)
+    assert many.booster_.model_to_string() == TopicAffinity(**SMALL, refit=False).fit(X, y).booster_.model_to_string()
+    assert many.booster_.model_to_string() != few.booster_.model_to_string()
+
+
+def test_what_refitted_trees_learned_of_the_latest_block_is_not_corrected_twice():
+    """The latest block engages far more: calibration lifts the trees that never saw it, and those that did less."""
+    X, y, _ = _world(3000, 18)
+    block = np.repeat([0, 1], 1500)
+    y.loc[block == 1] = (np.random.default_rng(5).random((1500, y.shape[1])) < 0.7).astype(float)
+    alone, again = (TopicAffinity(**SMALL, refit=refit).fit(X, y, block=block) for refit in (False, True))
+    assert (again.calibration_.intercept_ < alone.calibration_.intercept_ - 0.1).all()
+    latest = X[block == 1]
+    np.testing.assert_allclose(again.predict_proba(latest).mean(axis=0), alone.predict_proba(latest).mean(axis=0), atol=2e-3)
+    np.testing.assert_allclose(alone.predict_proba(latest).mean(axis=0), y[block == 1].mean(axis=0), atol=0.02)
+
+
+def test_a_bag_is_the_mean_of_its_boosters_and_explains_itself():
+    X, y, _ = _world(600, 19)
+    bagged = TopicAffinity(**SMALL, bag=3).fit(X, y)
+    alone = [TopicAffinity(**SMALL, random_state=seed).fit(X, y) for seed in range(3)]
+    assert check_booster_text(bagged.booster_.model_to_string()).n_trees == sum(model.booster_.num_trees() for model in alone)
+    pooled = bagged.layout_.rows(X.to_numpy(np.float32)[:50], np.zeros(50, dtype=np.int64))
+    expected = np.mean([model.booster_.predict(pooled, raw_score=True) for model in alone], axis=0)
+    np.testing.assert_allclose(bagged.booster_.predict(pooled, raw_score=True), expected, rtol=0, atol=1e-12)
+    parts = bagged.contributions(X[:50], "housing")
+    np.testing.assert_allclose(parts.base + parts.values.sum(axis=1), bagged.predict_margin(X[:50])[:, 0], rtol=0, atol=1e-9)
+    assert bagged.booster_.feature_importance("split").sum() == sum(model.booster_.feature_importance("split").sum() for model in alone)
+    again = TopicAffinity(**SMALL, bag=3).fit(X.iloc[::-1], y.iloc[::-1])
+    assert again.booster_.model_to_string() == bagged.booster_.model_to_string()
 
 
 def test_weights_are_repetitions_for_priors_and_change_the_model():

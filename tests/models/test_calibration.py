@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import optimize, special
 from sklearn.linear_model import LogisticRegression
 
+from models import calibration
 from models.calibration import TopicPlatt
 
 
@@ -104,3 +105,53 @@ def test_a_state_that_cannot_be_is_refused(state):
 def test_margins_and_labels_must_be_finite():
     with pytest.raises(ValueError, match="finite margins"):
         TopicPlatt().fit(np.array([np.nan]), np.array([0]), np.array([1.0]), n_topics=1)
+
+
+def test_how_far_topics_differ_is_learned_from_them():
+    """With 150 rows a topic, eight topics: where they truly differ each has its own level, where they do not they share one."""
+    sizes, apart = [150] * 8, np.linspace(-1.5, 1.5, 8)
+    differing = TopicPlatt().fit(*_rows(sizes, apart, np.ones(8)), n_topics=8)
+    alike = TopicPlatt().fit(*_rows(sizes, np.zeros(8), np.ones(8)), n_topics=8)
+    assert np.corrcoef(differing.intercept_, apart)[0, 1] > 0.95
+    assert np.ptp(differing.intercept_) > 2.2
+    assert np.ptp(alike.intercept_) < 0.25
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("spread", [0.1, 0.8])
+def test_gradient_and_information_are_the_derivatives_of_the_objective(spread):
+    generator = np.random.default_rng(2)
+    margin, topic, y = _rows([400, 300, 20], [0.5, -0.5, 0.0], [0.8, 1.2, 1.0])
+    held = calibration._HeldOut(margin, topic, y, generator.uniform(0.5, 2.0, len(y)), (generator.random(len(y)) < 0.3).astype(float), 3)
+    theta, step = generator.normal(0, 0.5, 9), 1e-5
+    moved = [[held.objective(theta + sign * step * one, spread) for sign in (1, -1)] for one in np.eye(9)]
+    slopes = np.array([(ahead[0] - behind[0]) / (2 * step) for ahead, behind in moved])
+    np.testing.assert_allclose(slopes, held.objective(theta, spread)[1], rtol=1e-5, atol=1e-4)
+    found = optimize.minimize(held.objective, theta, args=(spread,), jac=True, method="L-BFGS-B", options={"gtol": 1e-9, "ftol": 1e-15}).x
+    curved = np.array([(held.objective(found + step * one, spread)[1] - held.objective(found - step * one, spread)[1]) / (2 * step) for one in np.eye(9)])
+    information = held.information(found, spread)
+    # Fisher's information is the expected curvature; what is observed differs by the residuals along the logarithm of slopes, zero up to the prior at the mode
+    np.testing.assert_allclose(information, curved, atol=2.0)
+    np.testing.assert_allclose(information[0], curved[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.oracle
+def test_the_evidence_is_the_integral_over_the_prior():
+    """With one topic of few rows, Laplace's approximation against a sum over a fine grid of offset and log slope, up to the same constant for all spreads."""
+    margin, topic, y = _rows([40], [0.3], [0.9])
+    held = calibration._HeldOut(margin, topic, y, np.ones(40), np.zeros(40), 1)
+
+    def exact(spread):
+        # common and own deviations add up: the prior of their sum is normal with the sum of variances
+        offset_sd = np.hypot(calibration.OFFSET_SD, spread)
+        slope_sd = np.hypot(calibration.SLOPE_SD, calibration.SLOPE_PER_OFFSET * spread)
+        offset, slope = np.meshgrid(np.linspace(-4, 4, 161) * offset_sd, np.linspace(-4, 4, 161) * slope_sd)
+        logit = offset[..., None] + np.exp(slope[..., None]) * margin
+        loss = np.sum(np.logaddexp(0, logit) - y * logit, axis=-1)
+        return special.logsumexp(-loss - 0.5 * (offset / offset_sd) ** 2 - 0.5 * (slope / slope_sd) ** 2)
+
+    def laplace(spread):
+        found = optimize.minimize(held.objective, np.zeros(5), args=(spread,), jac=True, method="L-BFGS-B", options={"gtol": 1e-9, "ftol": 1e-15})
+        return held.evidence(found.x, spread)
+
+    assert laplace(0.8) - laplace(0.05) == pytest.approx(exact(0.8) - exact(0.05), abs=0.05)
