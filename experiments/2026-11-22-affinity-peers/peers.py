@@ -58,13 +58,13 @@ def _frame(task: Task, matrix: NDArray[np.float32]) -> Any:
 
 
 def calibrations(task: Task) -> dict[str, Floats]:
-    """Return the same trees under several maps, all fitted on the rows that ours holds out for its own."""
+    """Return the same trees, grown once, under several maps, all fitted on the rows that ours holds out for its own."""
     from scipy import special
 
     from models.growing import raw_margins
     from models.labels import Labels, held_out
 
-    model = _fitted(task)
+    model = _fitted(task, refit=False)
     labels = Labels.of(task.y, task.topics, task.names, n_rows=len(task.y), groups=task.person, block=task.block, sample_weight=None)
     kept = held_out(labels, model.calibration_share, model.random_state)
     held, asked = (raw_margins(model.booster_, model.layout_, matrix, THREADS) for matrix in (task.X[kept], task.asked))
@@ -227,7 +227,7 @@ def _factorised(task: Task, model: Any) -> Floats:
 RULES = {"prior": "average of the topic", "share": "share of own history", "recency_frequency": "recency and frequency"}
 PEERS = {
     "ours": Peer("ours: TopicAffinity", ours, ("models.affinity",)),
-    "ours-refit": Peer("ours, refit", partial(ours, refit=True), ("models.affinity",)),
+    "ours-bag": Peer("ours, a bag of five", partial(ours, bag=5), ("models.affinity",)),
     **{name: Peer(f"rule: {words}", partial(rule, name=name), ("training.rules",)) for name, words in RULES.items()},
     "popularity": Peer("popularity in the latest block", popularity, ()),
     "logistic": Peer("logistic regression per topic", logistic, ("models.pooled", "sklearn.linear_model")),
