@@ -17,6 +17,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from features.demobilisation import demobilising
+
 LANGUAGES = ("en", "fr", "nl")
 Language = Literal["en", "fr", "nl"]
 Sensitivity = Literal["ordinary", "special"]
@@ -133,6 +135,13 @@ class Experiment(Labels):
     outcome: str
     engagement: Literal["higher", "lower"] = "higher"
     arms: Mapping[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _nobody_is_kept_from_taking_part(self) -> Experiment:
+        why = demobilising(self.outcome, self.engagement, [self.id, *self.arms, *self.arms.values(), *filter(None, (self.en, self.fr, self.nl))])
+        if why is not None:
+            raise ValueError(why)
+        return self
 
 
 class Vocabulary(Frozen):

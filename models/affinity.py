@@ -55,8 +55,8 @@ class TopicAffinity(BaseEstimator):
     outermost leaves; missing values (NaN) go the way training chose; a column that is missing throughout is never used. A topic without
     a positive label takes a low probability from the others through the pooled trees and calibration. A topic without any known label (nobody could
     have answered) is served as a topic without a name: from its relatives, its supply and its family, as trees that were kept from the
-    names of a share `forget` of their rows have learned. People without history are told apart (`has_history`): theirs is the rate of their segment, of
-    people with the same attributes who received the same, with a level of its own in the calibration.
+    names of a share `forget` of their rows have learned. People without history are told apart (`has_history`): theirs is what the trees say of
+    the columns they do have (attributes, area, what they were sent), with a level of its own in the calibration.
 
     Parameters
     ----------
@@ -68,18 +68,19 @@ class TopicAffinity(BaseEstimator):
     n_embedding : dimensions of the embedding of the topic history in every pooled row, fitted on the earliest block only (0 for none).
     parents : the parent of each topic that has one: topics of one parent are relatives.
     forget : share of pooled rows from which the topic's name is kept, where some topic has no known label; else 0.
-    monotone : whether the topic's own history can only push a probability up (`models.pooled.Layout.directions`).
+    monotone : whether the topic's own columns can only push a probability up, all else in the row being equal (`models.pooled.Layout.directions`).
     calibration_share : share of people held out for calibration where there is one block.
     refit : whether trees are grown again on all rows once calibration is known; by default, where data are few and a second growing costs seconds.
     bag : how many boosters, each with a seed of its own, are averaged into one; each costs a growing, and each is worth less than the one before.
     max_rows : most pooled rows the trees are grown on; beyond it whole people are drawn at random. None for all.
     origins : at how many blocks, the latest ones, it is measured how far levels move until the next; with 0, intervals are of sampling alone.
+    lead : how many blocks of time lie between the latest block and the use of the predictions: levels are taken to wander on, block by block.
     coverage : of the intervals. random_state, n_jobs : seed; threads.
 
     Attributes
     ----------
     booster_ : lgb.Booster. topics_, columns_ : tuples of str. calibration_ : TopicPlatt. intervals_ : GroupInterval.
-    prior_ : (n_topics,) mean label. steps_ : Steps, how far levels move between blocks. layout_ : Layout.
+    prior_ : (n_topics,) mean label. steps_ : Steps, how far levels move from a block to the next. layout_ : Layout.
     n_features_in_ : int. feature_names_in_ : (F,) array of str.
 
     """
@@ -107,6 +108,7 @@ class TopicAffinity(BaseEstimator):
         bag: int = 1,
         max_rows: int | None = 1_000_000,
         origins: int = 3,
+        lead: float = 1.0,
         coverage: float = 0.90,
         random_state: int = 0,
         n_jobs: int = 2,
@@ -131,6 +133,7 @@ class TopicAffinity(BaseEstimator):
         self.bag = bag
         self.max_rows = max_rows
         self.origins = origins
+        self.lead = lead
         self.coverage = coverage
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -168,11 +171,13 @@ class TopicAffinity(BaseEstimator):
         again = np.count_nonzero(~np.isnan(labels.y)) <= REFIT_ROWS if self.refit is None else self.refit
         if again:
             self.booster_ = self._grow(matrix, labels, np.arange(len(matrix)), "growing trees on all rows", progress)
-        self.steps_ = self._steps(matrix, labels)
+        self.steps_ = NO_STEPS if block is None or not self.origins else self._steps(matrix, labels)
         self._calibrate(judged, judges, unseen, self._raw_margins(judged) if again else None)
         return self
 
-    def recalibrated(self, X: pd.DataFrame, y: ArrayLike, *, groups: Any = None, sample_weight: ArrayLike | None = None) -> TopicAffinity:
+    def recalibrated(
+        self, X: pd.DataFrame, y: ArrayLike, *, groups: Any = None, sample_weight: ArrayLike | None = None, lead: float | None = None
+    ) -> TopicAffinity:
         """Return a model of the same trees whose calibration and intervals are those of these rows, which the trees must not have seen.
 
         Arguments as in `fit`. Raises ValueError for labels that cannot be used or lack one of the two values, ColumnsError for other columns.
@@ -185,6 +190,7 @@ class TopicAffinity(BaseEstimator):
         order = row_order(matrix, *labels.y.T, labels.weight, groups=labels.codes)
         matrix, labels = matrix[order], labels.take(order)
         made = copy.copy(self)
+        made.lead = self.lead if lead is None else lead
         made.prior_ = labels.prior()
         raw = self._raw_margins(matrix)
         made._calibrate(matrix, labels, raw, None)  # noqa: SLF001 - a model of this class
@@ -286,6 +292,8 @@ class TopicAffinity(BaseEstimator):
         for name in ("learning_rate", "column_share", "row_share"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in (0, 1]: given {getattr(self, name)!r}")
+        if not 0 <= self.lead <= 1000:
+            raise ValueError(f"lead must lie in [0, 1000] blocks: given {self.lead!r}")
         if not 0 <= self.forget < 1:
             raise ValueError(f"forget must lie in [0, 1): given {self.forget!r}")
         for name in ("calibration_share", "coverage"):
@@ -382,12 +390,13 @@ class TopicAffinity(BaseEstimator):
         n_topics = len(labels.topics)
         self.calibration_ = TopicPlatt().fit(raw, topic, y, n_topics=n_topics, sample_weight=weight, cold=cold)
         logit = self.calibration_.margin(raw, topic, cold)
+        steps = Steps(self.steps_.sd * float(np.sqrt(self.lead)), self.steps_.freedom)
         moved = logit
         if served is not None:
             self.calibration_.keep_level(served[row, topic], logit, topic, sample_weight=weight, cold=cold)
             moved = self.calibration_.margin(served[row, topic], topic, cold)
         self.intervals_ = GroupInterval(self.coverage).fit(
-            logit, topic, y, labels.people[row], n_topics=n_topics, sample_weight=weight, served=moved, steps=self.steps_
+            logit, topic, y, labels.people[row], n_topics=n_topics, sample_weight=weight, served=moved, steps=steps
         )
 
     def _margins(self, matrix: NDArray[np.float32], raw: Floats) -> Floats:

@@ -20,8 +20,12 @@ class BinnedRows:
     learned nothing about the outcomes of the others. Training is deterministic: same rows, same bits.
     """
 
-    def __init__(self, X: NDArray[np.float32], columns: Sequence[str], *, random_state: int = 0, n_jobs: int = 2) -> None:
+    def __init__(
+        self, X: NDArray[np.float32], columns: Sequence[str], *, random_state: int = 0, n_jobs: int = 2, category: NDArray[np.int64] | None = None
+    ) -> None:
         self.X = X
+        self.columns = tuple(columns)
+        self.category = category
         self._fixed = {
             "deterministic": True,
             "force_row_wise": True,
@@ -30,7 +34,15 @@ class BinnedRows:
             "verbosity": -1,
             "feature_pre_filter": False,
         }
-        self._data = lgb.Dataset(X, label=np.zeros(len(X)), feature_name=list(columns), params=self._fixed, free_raw_data=True).construct()
+        matrix = X if category is None else np.column_stack([X, category.astype(np.float32)])
+        told: dict[str, Any] = {"feature_name": [*columns, *([] if category is None else ["arm|drawn"])], "params": self._fixed, "free_raw_data": True}
+        if category is not None and category.max(initial=0) > 1:
+            told["categorical_feature"] = [X.shape[1]]
+        self._data = lgb.Dataset(matrix, label=np.zeros(len(X)), **told).construct()
+
+    def with_category(self, category: NDArray[np.int64]) -> BinnedRows:
+        """Return the same rows with one more column, a category (n,) from 0 on."""
+        return BinnedRows(self.X, self.columns, random_state=self._fixed["seed"], n_jobs=self._fixed["num_threads"], category=category)
 
     def train(
         self,
@@ -49,6 +61,9 @@ class BinnedRows:
             part.set_weight(sample_weight[rows])
         return lgb.train({**parameters, **self._fixed, "objective": objective}, part, num_boost_round=num_trees)
 
-    def predict(self, booster: lgb.Booster, rows: NDArray[np.int64]) -> Floats:
-        """Return the booster's predictions (k,) for `rows`, on the scale of the target."""
-        return np.asarray(booster.predict(self.X[rows], num_threads=self._fixed["num_threads"]), dtype=np.float64)
+    def predict(self, booster: lgb.Booster, rows: NDArray[np.int64], *, category: int | None = None) -> Floats:
+        """Return the booster's predictions (k,) for `rows`, on the scale of the target; where rows have a category, as if it were `category`."""
+        matrix = self.X[rows]
+        if category is not None:
+            matrix = np.column_stack([matrix, np.full(len(rows), category, dtype=np.float32)])
+        return np.asarray(booster.predict(matrix, num_threads=self._fixed["num_threads"]), dtype=np.float64)

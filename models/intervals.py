@@ -123,7 +123,7 @@ def _bins(rows: _Rows, coverage: float, *, steps: Steps, between: float = 0.0) -
     parts = [rows.take(part) for part in np.split(order, edges)]
     centre, moved = (np.array([_average(getattr(part, name), part.weight) for part in parts]) for name in ("logit", "moved"))
     found = [level_shift(part.logit, part.y, part.groups, part.weight, centre=middle) for part, middle in zip(parts, centre, strict=True)]
-    shift, error, people = (np.array(column) for column in zip(*found, strict=True))
+    shift, error, people = (np.array([each[field] for each in found]) for field in range(3))
     sampling = error**2 + between**2 + np.mean(moved**2)
     freedom = (sampling + steps.sd**2) ** 2 / (sampling**2 / np.maximum(people - 1, 1) + steps.sd**4 / steps.freedom)
     reach = stats.t.ppf(0.5 + coverage / 2, freedom) * np.sqrt(sampling + steps.sd**2)

@@ -20,11 +20,16 @@ PRIOR_STEPS = 2.0
 
 
 class Shift(NamedTuple):
-    """What has to be added to the logits of some rows to meet their observed rate, its standard error, and how many people the rows are of."""
+    """What has to be added to the logits of some rows to meet their observed rate, its standard error, and how many people the rows are of.
+
+    `who` (people,) are their numbers, rising, and `influence` (people,) what each adds to the shift, about.
+    """
 
     value: float
     se: float
     people: int
+    who: Integers = np.empty(0, dtype=np.int64)
+    influence: Floats = np.empty(0)
 
 
 class Steps(NamedTuple):
@@ -35,7 +40,7 @@ class Steps(NamedTuple):
 
 
 NO_STEPS = Steps(0.0, 1.0)
-"""Where fewer than three blocks tell nothing of moves."""
+"""Where time plays no part."""
 
 
 def level_shift(logit: Floats, y: Floats, groups: Integers, weight: Floats, *, centre: float | None = None) -> Shift:
@@ -58,19 +63,23 @@ def level_shift(logit: Floats, y: Floats, groups: Integers, weight: Floats, *, c
     codes, person = np.unique(groups, return_inverse=True)
     scores = np.bincount(person, residual[:-2], len(codes)) if len(codes) else np.zeros(0)
     clustered = float(np.sum(scores**2)) * (len(codes) / max(len(codes) - 1, 1))
-    return Shift(shift, float(np.sqrt(clustered + np.sum(residual[-2:] ** 2)) / np.sum(mass * p * (1 - p))), len(codes))
+    information = float(np.sum(mass * p * (1 - p)))
+    return Shift(shift, float(np.sqrt(clustered + np.sum(residual[-2:] ** 2))) / information, len(codes), codes, scores / information)
 
 
 def steps_of(moves: Sequence[Sequence[tuple[Shift, Shift]]]) -> Steps:
     """Return how far levels move, from `moves`: per origin, the shifts of each group in a block and in the one after, by the same predictions.
 
-    A move's square, less the variance that sampling gives it, estimates the variance of moves; groups of one origin share its season, so an origin counts once,
-    and for no less than nothing.
+    A move's square, less the variance that sampling gives it (people who are in both blocks tell of both), estimates the variance of moves; groups of one
+    origin share its season, so an origin counts once, and for no less than nothing. Without moves, as with fewer than three blocks, it is what is
+    taken for granted: PRIOR_STEP_SD.
     """
-    origins = [
-        max(float(np.mean([(after.value - before.value) ** 2 - before.se**2 - after.se**2 for before, after in groups])), 0.0) for groups in moves if groups
-    ]
-    if not origins:
-        return NO_STEPS
+    origins = [max(float(np.mean([(after.value - before.value) ** 2 - _sampling(before, after) for before, after in pairs])), 0.0) for pairs in moves if pairs]
     variance = (PRIOR_STEPS * PRIOR_STEP_SD**2 + float(np.sum(origins))) / (PRIOR_STEPS + len(origins))
     return Steps(float(np.sqrt(variance)), PRIOR_STEPS + len(origins))
+
+
+def _sampling(before: Shift, after: Shift) -> float:
+    """Return the variance that sampling gives the difference of two shifts, people in common counted as such."""
+    _, first, second = np.intersect1d(before.who, after.who, assume_unique=True, return_indices=True)
+    return before.se**2 + after.se**2 - 2 * float(before.influence[first] @ after.influence[second])

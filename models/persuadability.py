@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightgbm as lgb
@@ -16,8 +17,9 @@ from models.boosting import BinnedRows
 from models.columns import check_columns, frame_matrix
 from models.explanation import Contributions
 from models.folds import group_codes, grouped_folds, row_order
+from models.learners import LEARNERS, Learner, Target, target
 from models.metrics import Estimate
-from models.nuisance import Nuisances, Progress, Trial, aipw_scores, cross_fit
+from models.nuisance import CONTROL, Nuisances, Progress, Trial, aipw_scores, cross_fit
 from models.uplift_evaluation import Evaluation, evaluate
 from models.uplift_metrics import best_linear_predictor, unit_weights
 
@@ -25,27 +27,31 @@ Floats = NDArray[np.float64]
 
 
 class Persuadability(BaseEstimator):
-    """Uplift of one message against control: a DR-learner with the known probability of assignment.
+    """Uplift of one message against control, learned with the known probability of assignment; by default a DR-learner.
 
     Estimand: τ(x) = E[Y(contact) - Y(no contact) | X = x], in units of the outcome (for a 0/1 outcome a difference of probabilities
     in [-1, 1]). Assumption: contact was assigned at random with the stated probability, and one unit's contact changes no other
     unit's outcome; anything but randomised assignment, a wrong probability, attrition that depends on contact, or spill-over breaks it.
 
     Method (Kennedy 2023): outcome models of both arms cross-fitted over folds of assignment units; doubly robust scores Γ; one small
-    LightGBM of Γ on X. The same learner is fitted once more per fold, on nuisances that never saw the fold, which gives every row an
+    LightGBM of Γ on X, or of what another `learner` makes of the same outcome models (`models.learners`). The same learner is
+    fitted once more per fold, on nuisances that never saw the fold, which gives every row an
     uplift from models that did not see its unit. Their best linear predictor of Γ gives the average effect and the slope with which
     the final prediction is shrunk: τ* = ATE + slope·(τ - mean τ), slope clipped to [0, 1]. A null experiment answers its average effect.
+    Outcomes that are missing (NaN) are stood in for by the inverse probability of being observed, given arm and vector (`models.nuisance.arm_scores`).
 
     Off the end of the data a prediction is that of the outermost leaves; missing values (NaN) go the way training chose.
 
     Parameters
     ----------
+    learner : `dr`, `r`, `x`, `t` or `s`; scores, calibration, intervals and judgement are the same for all.
     n_folds : folds of assignment units, at least 3 (two are left out at once).
     nuisance_trees, nuisance_learning_rate, nuisance_max_depth, nuisance_min_child_samples, nuisance_l2 : the outcome models.
     num_trees, learning_rate, max_depth : the final booster.
     min_child_share : smallest share of the rows in one of its leaves; a leaf is an experiment of its own and needs people in both arms.
     l2 : its shrinkage of leaves, as a share of the rows.
     coverage : of the intervals.
+    monotone : columns whose growth can only raise (1) or lower (-1) the uplift, where a stated theory says so; none by default.
     random_state, n_jobs : seed of folds and boosters; threads. Equal seeds and data give equal bits, whatever the order of rows.
 
     Attributes
@@ -53,15 +59,19 @@ class Persuadability(BaseEstimator):
     booster_ : lgb.Booster, the final model of τ, before shrinkage.
     ate_, slope_ : Estimate, average effect and calibration slope out of fold (the slope as estimated, before clipping).
     covariance_ : (2, 2) of (ate, slope), clustered on the assignment unit. mean_ : weighted mean of τ in training.
-    columns_ : tuple of str. n_rows_, n_groups_ : int.
+    columns_ : tuple of str. n_rows_, n_groups_, n_missing_ : int, rows, assignment units, rows without an outcome.
     out_of_fold_ : DataFrame (n rows, X's index): raw (τ), uplift (τ*), score (Γ), baseline and treated (expected outcomes), group (code),
         fold, weight, treatment, outcome. Absent from a loaded model.
+    nuisances_ : Nuisances, for another learner on the same data and folds (`fit(nuisances=…)`). Absent from a loaded model.
 
     """
+
+    out_of_fold_: pd.DataFrame
 
     def __init__(
         self,
         *,
+        learner: Learner = "dr",
         n_folds: int = 5,
         nuisance_trees: int = 100,
         nuisance_learning_rate: float = 0.1,
@@ -73,10 +83,12 @@ class Persuadability(BaseEstimator):
         max_depth: int = 3,
         min_child_share: float = 0.05,
         l2: float = 0.0,
+        monotone: Mapping[str, int] | None = None,
         coverage: float = 0.90,
         random_state: int = 0,
         n_jobs: int = 2,
     ) -> None:
+        self.learner = learner
         self.n_folds = n_folds
         self.nuisance_trees = nuisance_trees
         self.nuisance_learning_rate = nuisance_learning_rate
@@ -88,6 +100,7 @@ class Persuadability(BaseEstimator):
         self.max_depth = max_depth
         self.min_child_share = min_child_share
         self.l2 = l2
+        self.monotone = monotone
         self.coverage = coverage
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -101,35 +114,45 @@ class Persuadability(BaseEstimator):
         propensity: ArrayLike,
         groups: Any = None,
         sample_weight: ArrayLike | None = None,
+        nuisances: Nuisances | None = None,
         progress: Progress | None = None,
     ) -> Persuadability:
         """Fit on a randomised experiment and return self.
 
-        X (n, F) numbers, NaN for missing. `y` (n,) outcome: 0/1, a count or continuous. `treatment` (n,) 1 contacted, 0 control.
+        X (n, F) numbers, NaN for missing. `y` (n,) outcome: 0/1, a count or continuous, NaN where it is missing. `treatment` (n,) 1 contacted, 0 control.
         `propensity` the known probability of 1, (n,) or one number, inside (0, 1). `groups` (n,) what was drawn as one (default: every
-        row by itself). `sample_weight` (n,) positive. `progress(stage, fraction)` is called as the work goes on.
+        row by itself). `sample_weight` (n,) positive. `nuisances` are those of another learner's fit on the same data.
+        `progress(stage, fraction)` is called as the work goes on.
         Raises ValueError, in words, for anything else; ColumnsError for columns that are no numbers.
         """
-        self._check_parameters()
+        self.check_parameters()
         matrix, columns = frame_matrix(X)
-        outcome, contact, chance = _outcome(y, len(matrix)), _treatment(treatment, len(matrix)), _propensity(propensity, len(matrix))
-        weight = unit_weights(sample_weight, len(matrix))
-        codes = None if groups is None else group_codes(groups, len(matrix))
-        order = row_order(matrix, outcome, contact, chance, weight, groups=codes)
-        units = np.arange(len(order)) if codes is None else codes[order]
-        folds = grouped_folds(units, self.n_folds, self.random_state)
-        trial = Trial(outcome[order], contact[order].astype(np.int64), chance[order], units, folds, weight[order])
-        self._name_columns(columns)
+        outcome, contact, chance = checked_outcome(y, len(matrix)), _treatment(treatment, len(matrix)), _propensity(propensity, len(matrix))
+        drawn = np.column_stack([1.0 - chance, chance])
+        order, trial = canonical_trial(
+            matrix, outcome, contact, drawn, groups=groups, sample_weight=sample_weight, n_folds=self.n_folds, seed=self.random_state
+        )
         rows = BinnedRows(matrix[order], columns, random_state=self.random_state, n_jobs=self.n_jobs)
-        nuisances = cross_fit(rows, trial, num_trees=self.nuisance_trees, parameters=self._nuisance_parameters(), progress=progress)
-        raw, scores = self._out_of_fold(rows, nuisances, progress), aipw_scores(nuisances.own(), trial)
-        line = best_linear_predictor(raw, scores, folds=folds, groups=units, sample_weight=trial.weight, coverage=self.coverage)
-        self.booster_ = self._final(rows, np.arange(len(order)), scores, trial)
-        self.mean_ = float(np.average(rows.predict(self.booster_, np.arange(len(order))), weights=trial.weight))
-        self.ate_, self.slope_, self.covariance_ = line.average, line.slope, line.covariance
-        self.n_rows_, self.n_groups_ = len(order), int(units.max()) + 1
-        self.out_of_fold_ = self._judged(nuisances, raw, scores).set_axis(order, axis=0).sort_index().set_axis(X.index, axis=0)
+        together = self.learner == "s"
+        if nuisances is None:
+            nuisances = cross_fit(rows, trial, num_trees=self.nuisance_trees, parameters=self.nuisance_parameters(), together=together, progress=progress)
+        elif not nuisances.of(trial, together=together):
+            raise ValueError("the nuisances given are of other data, other folds, or of another kind of learner: leave them out")
+        self.learn(rows, nuisances, progress=progress)
+        self.out_of_fold_ = self.out_of_fold_.set_axis(order, axis=0).sort_index().set_axis(X.index, axis=0)
         return self
+
+    def learn(self, rows: BinnedRows, nuisances: Nuisances, arm: int = 1, *, progress: Progress | None = None) -> None:
+        """Learn the contrast of an arm with control from rows in canonical order and their nuisances; `fit` and `models.messages` call it."""
+        trial, everyone = nuisances.trial, np.arange(len(nuisances.mu))
+        self._name_columns(rows.columns)
+        raw, scores = self._out_of_fold(rows, nuisances, arm, progress), aipw_scores(nuisances.own(), trial, arm)
+        line = best_linear_predictor(raw, scores, folds=trial.folds, groups=trial.groups, sample_weight=trial.weight, coverage=self.coverage)
+        self.booster_ = self._final(rows, everyone, target(self.learner, nuisances.own(), trial, arm))
+        self.mean_ = float(np.average(rows.predict(self.booster_, everyone), weights=trial.weight))
+        self.ate_, self.slope_, self.covariance_ = line.average, line.slope, line.covariance
+        self.n_rows_, self.n_groups_, self.n_missing_ = len(everyone), int(trial.groups.max()) + 1, int((~trial.observed).sum())
+        self.nuisances_, self.out_of_fold_ = nuisances, self._judged(nuisances, raw, scores, arm)
 
     def predict_uplift(self, X: pd.DataFrame) -> Floats:
         """Return τ* (n,), the change in the outcome that contact makes, in units of the outcome, shrunk to the average effect."""
@@ -192,7 +215,7 @@ class Persuadability(BaseEstimator):
     def from_state(cls, state: dict[str, Any], booster: lgb.Booster) -> Persuadability:
         """Return the model of `to_state` and its booster; it predicts the same bits. Raises ValueError where the parts do not fit."""
         model = cls(**state["parameters"])
-        model._check_parameters()
+        model.check_parameters()
         model.booster_ = booster
         model._name_columns(tuple(str(name) for name in state["columns"]))
         model.ate_, model.slope_ = Estimate.from_state(state["ate"]), Estimate.from_state(state["slope"])
@@ -207,7 +230,8 @@ class Persuadability(BaseEstimator):
     def _name_columns(self, columns: tuple[str, ...]) -> None:
         self.columns_, self.n_features_in_, self.feature_names_in_ = columns, len(columns), np.array(columns, dtype=object)
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
+        """Raise ValueError, in words, for a parameter outside of its limits."""
         limits = {
             "n_folds": (3, 100),
             "nuisance_trees": (1, 20_000),
@@ -225,10 +249,13 @@ class Persuadability(BaseEstimator):
         for name, most in (("nuisance_learning_rate", 1.0), ("learning_rate", 1.0), ("min_child_share", 0.5)):
             if not 0 < getattr(self, name) <= most:
                 raise ValueError(f"{name} must lie in (0, {most:g}]: given {getattr(self, name)!r}")
+        if self.learner not in LEARNERS:
+            raise ValueError(f"learner must be one of {', '.join(LEARNERS)}: given {self.learner!r}")
         if not 0 < self.coverage < 1:
             raise ValueError(f"coverage must lie inside (0, 1): given {self.coverage!r}")
 
-    def _nuisance_parameters(self) -> dict[str, Any]:
+    def nuisance_parameters(self) -> dict[str, Any]:
+        """Return LightGBM's parameters for the outcome models."""
         return {
             "learning_rate": self.nuisance_learning_rate,
             "max_depth": self.nuisance_max_depth,
@@ -237,7 +264,8 @@ class Persuadability(BaseEstimator):
             "lambda_l2": self.nuisance_l2,
         }
 
-    def _final(self, rows: BinnedRows, part: NDArray[np.int64], scores: Floats, trial: Trial) -> lgb.Booster:
+    def _final(self, rows: BinnedRows, part: NDArray[np.int64], aim: Target) -> lgb.Booster:
+        part = part[aim.weight[part] > 0]
         parameters = {
             "learning_rate": self.learning_rate,
             "max_depth": self.max_depth,
@@ -245,16 +273,19 @@ class Persuadability(BaseEstimator):
             "min_data_in_leaf": max(1, round(self.min_child_share * len(part))),
             "lambda_l2": self.l2 * len(part),
         }
-        return rows.train(part, scores, objective="regression", num_trees=self.num_trees, parameters=parameters, sample_weight=trial.uneven_weight)
+        if self.monotone:
+            parameters["monotone_constraints"] = [int(self.monotone.get(column, 0)) for column in rows.columns]
+        mean = float(aim.weight[part].mean())
+        weight = None if (aim.weight[part] == aim.weight[part[0]]).all() else aim.weight / mean
+        return rows.train(part, aim.value, objective="regression", num_trees=self.num_trees, parameters=parameters, sample_weight=weight)
 
-    def _out_of_fold(self, rows: BinnedRows, nuisances: Nuisances, progress: Progress | None) -> Floats:
+    def _out_of_fold(self, rows: BinnedRows, nuisances: Nuisances, arm: int, progress: Progress | None) -> Floats:
         """Return τ (n,) of each row from a learner that saw neither its fold nor nuisances trained on it."""
         trial = nuisances.trial
         raw = np.empty(len(trial.y))
         for fold in range(trial.n_folds):
             judged = np.flatnonzero(trial.folds == fold)
-            scores = aipw_scores(nuisances.excluding(fold), trial)
-            booster = self._final(rows, np.flatnonzero(trial.folds != fold), scores, trial)
+            booster = self._final(rows, np.flatnonzero(trial.folds != fold), target(self.learner, nuisances.excluding(fold), trial, arm))
             raw[judged] = rows.predict(booster, judged)
             if progress is not None:
                 progress("uplift models", (fold + 1) / trial.n_folds)
@@ -270,11 +301,31 @@ class Persuadability(BaseEstimator):
             return np.zeros(0)
         return np.asarray(self.booster_.predict(matrix, num_threads=self.n_jobs, **how), dtype=np.float64)
 
-    def _judged(self, nuisances: Nuisances, raw: Floats, scores: Floats) -> pd.DataFrame:
-        trial, mu = nuisances.trial, nuisances.own()
-        columns: dict[str, NDArray[Any]] = {"raw": raw, "uplift": self._shrink(raw), "score": scores, "baseline": mu[:, 0], "treated": mu[:, 1]}
-        columns |= {"group": trial.groups, "fold": trial.folds, "weight": trial.weight, "treatment": trial.treatment, "outcome": trial.y}
+    def _judged(self, nuisances: Nuisances, raw: Floats, scores: Floats, arm: int) -> pd.DataFrame:
+        trial, mu = nuisances.trial, nuisances.own().mu
+        columns: dict[str, NDArray[Any]] = {"raw": raw, "uplift": self._shrink(raw), "score": scores, "baseline": mu[:, CONTROL], "treated": mu[:, arm]}
+        columns |= {"group": trial.groups, "fold": trial.folds, "weight": trial.weight, "treatment": (trial.arm == arm).astype(np.int64), "outcome": trial.y}
         return pd.DataFrame(columns)
+
+
+def canonical_trial(
+    matrix: NDArray[np.float32],
+    outcome: Floats,
+    arm: Floats,
+    propensity: Floats,
+    *,
+    groups: Any,
+    sample_weight: ArrayLike | None,
+    n_folds: int,
+    seed: int,
+) -> tuple[NDArray[np.int64], Trial]:
+    """Return the order of rows that follows from what they hold, and the trial in that order: `propensity` (n, n_arms), folds of units."""
+    weight = unit_weights(sample_weight, len(matrix))
+    codes = None if groups is None else group_codes(groups, len(matrix))
+    order = row_order(matrix, np.nan_to_num(outcome, nan=np.finfo(float).max), arm, *propensity.T, weight, groups=codes)
+    units = np.arange(len(order)) if codes is None else codes[order]
+    folds = grouped_folds(units, n_folds, seed)
+    return order, Trial(outcome[order], arm[order].astype(np.int64), propensity[order], units, folds, weight[order])
 
 
 def _numbers(name: str, values: ArrayLike, n_rows: int) -> Floats:
@@ -287,13 +338,15 @@ def _numbers(name: str, values: ArrayLike, n_rows: int) -> Floats:
     return array
 
 
-def _outcome(y: ArrayLike, n_rows: int) -> Floats:
+def checked_outcome(y: ArrayLike, n_rows: int) -> Floats:
+    """Return outcomes (n,) as numbers, NaN where they are missing; raises ValueError, in words."""
     outcome = _numbers("y", y, n_rows)
     if n_rows == 0:
         raise ValueError("there are no rows to fit on")
-    if not np.isfinite(outcome).all():
-        missing = int((~np.isfinite(outcome)).sum())
-        raise ValueError(f"y is missing or infinite in {missing} of {n_rows} rows. Hint: leave them out and give sample_weight for who remains")
+    if np.isinf(outcome).any():
+        raise ValueError(f"y is infinite in {int(np.isinf(outcome).sum())} of {n_rows} rows; an outcome is a finite number, or NaN where it is missing")
+    if np.isnan(outcome).all():
+        raise ValueError("y is missing in every row: there is nothing to learn from")
     return outcome
 
 

@@ -56,7 +56,9 @@ class TopicRanking(BaseEstimator):
             raise ValueError("nobody has both a topic they engaged with and one they did not: there is no order to learn")
         row, topic = self._pairs(labels, both)
         parameters = base.tree_parameters(self.layout_) | {"objective": "lambdarank", "lambdarank_truncation_level": self.at + 2}
-        rows = PooledRows(self.layout_, matrix, row, topic, np.zeros(len(row), dtype=bool))
+        forget = 0.0 if self.layout_.named.all() else base.forget  # as in affinity: so that the trees know what to say of a topic without a name
+        unnamed = np.random.default_rng(base.random_state).random(len(row)) < forget
+        rows = PooledRows(self.layout_, matrix, row, topic, unnamed)
         weight = labels.weight[row] if labels.weighted else None
         data = dataset(rows, labels.y[row, topic], parameters, group=np.unique(row, return_counts=True)[1], weight=weight)
         booster = lgb.train(dict(parameters), data, base.num_trees, callbacks=[reporter("growing trees", progress)] if progress else None)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from models.metrics import Estimate
-from models.uplift_metrics import Curve, autoc, best_linear_predictor, percentile_ranks, policy_value, qini, toc_curve
+from models.uplift_bootstrap import half_sample
+from models.uplift_groups import Gates, gates_of
+from models.uplift_metrics import Curve, line, percentile_ranks, toc_of
+from models.uplift_policies import CAPACITIES, OpenPolicy, PolicyValue, open_policy_of, policies_of
+from models.uplift_sample import Ranking, Sample
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 ALPHA = 0.01
 """Level of the one-sided tests of heterogeneity, fixed before any outcome was seen."""
-LEARNED = ("autoc", "qini", "slope", "policy_random", "policy_risk")
+LEARNED = ("autoc", "qini", "slope", "policy_random", "policy_risk", "policy_all", "policy_none", "policy_unlimited", "gates_difference")
 """Estimates that judge a ranking learned on the other folds of the same people."""
 CROSS_FITTING = 2**0.5
 """How far cross-fitting stretches the spread of those estimates where there is nothing to find.
@@ -25,6 +34,10 @@ the variance is therefore twice what the standard error says (trees: z had a sta
 fits without heterogeneity); where a difference is real the effect vanishes. A test of "nothing there" has to use the wider
 one. See Wager 2024, "Sequential validation of treatment heterogeneity".
 """
+
+
+FRACTIONS = tuple(np.arange(1, 101) / 100)
+"""Shares of people at which the TOC is stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +54,12 @@ class Evaluation:
     """The measures of one contrast, in units of the outcome; `estimates` by name.
 
     `ate` average effect · `autoc`, `qini` of the uplift ranking · `slope` of Γ on predicted uplift · `autoc_risk`, `qini_risk` of the
-    ranking by baseline risk (expected outcome without contact) · `autoc_random` of a random ranking · `policy_random`, `policy_risk`
-    gain per person of contacting the `capacity` share ranked first over as many at random, or by baseline risk (paired).
+    ranking by baseline risk (expected outcome without contact) · `autoc_random` of a random ranking · `policy_random`, `policy_risk`,
+    `policy_all`, `policy_none` gain per person of contacting the `capacity` share ranked first over as many at random, or by baseline
+    risk, over everybody, over nobody (paired) · `policy_unlimited` gain of contacting whoever has a predicted uplift above `cost` over
+    contacting everybody, costs counted · `gates_difference` effect among the highest fifth by predicted uplift less that among the lowest.
+
+    `policies` the same gains at each of several capacities · `unlimited` that policy, with the share it contacts · `gates` effects by fifths.
     """
 
     estimates: dict[str, Estimate]
@@ -50,6 +67,9 @@ class Evaluation:
     capacity: float
     n_rows: int
     n_groups: int
+    gates: Gates
+    policies: tuple[PolicyValue, ...]
+    unlimited: OpenPolicy
 
     def verdict(self, alpha: float = ALPHA) -> Verdict:
         """Return whether AUTOC and slope both have lower bounds above zero at level alpha, one-sided."""
@@ -75,6 +95,9 @@ class Evaluation:
             "capacity": self.capacity,
             "n_rows": self.n_rows,
             "n_groups": self.n_groups,
+            "gates": self.gates.to_state(),
+            "policies": [policy.to_state() for policy in self.policies],
+            "unlimited": self.unlimited.to_state(),
         }
 
 
@@ -87,31 +110,106 @@ def lower_bound(estimate: Estimate, alpha: float = ALPHA) -> float:
     return estimate.value - float(stats.norm.ppf(1 - alpha)) * stretch * estimate.se if estimate.se > 0 else float("nan")
 
 
-def evaluate(out_of_fold: pd.DataFrame, *, capacity: float = 0.2, coverage: float = 0.90, random_state: int = 0) -> Evaluation:
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A sample with its three rankings, sorted once for all measures; `raw`, `fold` (n,) in the sample's order."""
+
+    sample: Sample
+    uplift: Ranking
+    risk: Ranking
+    chance: Ranking
+    raw: Floats
+    fold: Floats
+
+
+def evaluate(
+    out_of_fold: pd.DataFrame,
+    *,
+    capacity: float = 0.2,
+    capacities: Sequence[float] = CAPACITIES,
+    cost: float = 0.0,
+    coverage: float = 0.90,
+    random_state: int = 0,
+) -> Evaluation:
     """Return all measures of `Persuadability.out_of_fold_` (columns raw, score, baseline, group, fold, weight; one row per person).
 
-    Rankings are percentile ranks within each fold, pooled. The random ranking follows from the seed and the groups' order.
+    Rankings are percentile ranks within each fold, pooled. The random ranking follows from the seed and the groups' order. Groups and the policy
+    without a limit use `held_out_uplift`. `cost` is that of one contact, in units of the outcome.
     """
-    gamma, fold, weight = (out_of_fold[name].to_numpy(dtype=np.float64) for name in ("score", "fold", "weight"))
-    groups = out_of_fold["group"].to_numpy()
-    raw, baseline = (out_of_fold[name].to_numpy(dtype=np.float64) for name in ("raw", "baseline"))
-    uplift, risk = (percentile_ranks(score, folds=fold, sample_weight=weight) for score in (raw, baseline))
-    canonical = np.lexsort((raw, baseline, gamma, groups))
-    chance = np.empty(len(gamma))
-    chance[canonical] = np.random.default_rng(random_state).permutation(len(gamma))
-    shared: dict[str, Any] = {"groups": groups, "sample_weight": weight, "coverage": coverage}
-    line = best_linear_predictor(raw, gamma, folds=fold, **shared)
-    found = {
-        "ate": line.average,
-        "autoc": autoc(uplift, gamma, **shared),
-        "qini": qini(uplift, gamma, **shared),
-        "slope": line.slope,
-        "autoc_risk": autoc(risk, gamma, **shared),
-        "qini_risk": qini(risk, gamma, **shared),
-        "autoc_random": autoc(chance, gamma, **shared),
-        "policy_random": policy_value(uplift, gamma, capacity, **shared),
-        "policy_risk": policy_value(uplift, gamma, capacity, against=risk, **shared),
-    }
-    named = {name: Estimate(name, item.value, item.se, item.low, item.high, item.coverage) for name, item in found.items()}
-    n_groups = len(np.unique(groups))
-    return Evaluation(named, toc_curve(uplift, gamma, **shared), capacity, len(gamma), n_groups)
+    return _evaluation(out_of_fold, _chance(out_of_fold, random_state), capacity=capacity, capacities=capacities, cost=cost, coverage=coverage)
+
+
+def half_sample_estimates(
+    out_of_fold: pd.DataFrame, *, capacity: float = 0.2, cost: float = 0.0, coverage: float = 0.90, n_draws: int = 200, random_state: int = 0
+) -> dict[str, Estimate]:
+    """Return the estimates of `evaluate` with standard errors by half-samples of assignment units (`models.uplift_bootstrap`).
+
+    The predictions are as given; ranks, slopes and averages are computed anew in each half. It takes about n_draws / 2 times as long as `evaluate`.
+    """
+    chance = _chance(out_of_fold, random_state)
+
+    def measure(rows: Integers) -> dict[str, float]:
+        found = _evaluation(out_of_fold.iloc[rows], chance[rows], capacity=capacity, capacities=(), cost=cost, coverage=coverage)
+        return {name: estimate.value for name, estimate in found.estimates.items()}
+
+    return half_sample(measure, out_of_fold["group"].to_numpy(), coverage=coverage, n_draws=n_draws, random_state=random_state)
+
+
+def held_out_uplift(raw: Floats, scores: Floats, fold: Floats, weight: Floats) -> Floats:
+    """Return τ* (n,), predicted uplift shrunk as `Persuadability` shrinks it, each fold's by the scores of the other folds.
+
+    τ* = mean Γ elsewhere + slope·(τ - mean τ in the fold), the slope of Γ on τ within the other folds, held to [0, 1]. So neither the level nor the
+    spread was learned from the scores it is judged on. With one fold there is nothing to learn them from: τ as it is.
+    """
+    number = np.unique(fold, return_inverse=True)[1]
+    mass = np.bincount(number, weight)
+    if len(mass) < 2:
+        return raw
+    means = [np.bincount(number, weight * values) / mass for values in (raw, scores)]
+    deviation, residual = (values - mean[number] for values, mean in zip((raw, scores), means, strict=True))
+    joint, spread = (np.bincount(number, weight * deviation * values) for values in (residual, deviation))
+    joint, spread = joint.sum() - joint, spread.sum() - spread
+    slope = np.clip(np.divide(joint, spread, out=np.zeros(len(mass)), where=spread > 0), 0.0, 1.0)
+    level = ((mass * means[1]).sum() - mass * means[1]) / (mass.sum() - mass)
+    return np.asarray(level[number] + slope[number] * deviation)
+
+
+def _evaluation(out_of_fold: pd.DataFrame, chance: Floats, *, capacity: float, capacities: Sequence[float], cost: float, coverage: float) -> Evaluation:
+    judged = _judged(out_of_fold, chance)
+    sample, uplift, risk = judged.sample, judged.uplift, judged.risk
+    predicted = held_out_uplift(judged.raw, sample.gamma, judged.fold, sample.weight)
+    fitted = line(sample, judged.raw, judged.fold, coverage)
+    rates = {"autoc": uplift.rate("autoc"), "qini": uplift.rate("qini")}
+    rivals = {"autoc_risk": risk.rate("autoc"), "qini_risk": risk.rate("qini"), "autoc_random": judged.chance.rate("autoc")}
+    rated = {name: sample.estimate(name, rate, coverage) for name, rate in (rates | rivals).items()}
+    policy, *policies = policies_of(uplift, risk, (capacity, *capacities), coverage)
+    assert policy.over_risk is not None
+    unlimited, groups = open_policy_of(sample, predicted, cost, coverage), gates_of(uplift, predicted, 5, coverage)
+    found = [fitted.average, rated["autoc"], rated["qini"], fitted.slope, *(rated[name] for name in rivals)]
+    found += [policy.over_random, policy.over_risk, policy.over_everybody, policy.over_nobody, unlimited.over_everybody, groups.difference]
+    return Evaluation(
+        {estimate.name: estimate for estimate in found},
+        toc_of(uplift, FRACTIONS, coverage),
+        capacity,
+        len(sample.gamma),
+        sample.n_groups,
+        groups,
+        tuple(policies),
+        unlimited,
+    )
+
+
+def _chance(out_of_fold: pd.DataFrame, random_state: int) -> Floats:
+    """Return a random ranking (n,) that follows from the seed and what the rows hold, whatever their order."""
+    canonical = np.lexsort([out_of_fold[name].to_numpy() for name in ("raw", "baseline", "score", "group")])
+    chance = np.empty(len(canonical))
+    chance[canonical] = np.random.default_rng(random_state).permutation(len(canonical))
+    return chance
+
+
+def _judged(out_of_fold: pd.DataFrame, chance: Floats) -> _Judged:
+    gamma, fold, weight, raw, baseline = (out_of_fold[name].to_numpy(dtype=np.float64) for name in ("score", "fold", "weight", "raw", "baseline"))
+    ranks = [percentile_ranks(score, folds=fold, sample_weight=weight) for score in (raw, baseline)]
+    sample = Sample(gamma, chance, *ranks, raw, fold, groups=out_of_fold["group"].to_numpy(), sample_weight=weight)
+    by_chance, by_uplift, by_risk = (Ranking(sample, column) for column in sample.columns[:3])
+    return _Judged(sample, by_uplift, by_risk, by_chance, sample.columns[3], sample.columns[4])

@@ -35,7 +35,7 @@ class ChampionError(ValueError):
 class Served:
     """Values of n people in the served scale: `values`, `low` and `high` (n,); NaN where there is no interval.
 
-    `history` (n,) says who engaged with anything before, where that makes a difference: the others have the rate of their segment.
+    `history` (n,) says who engaged with anything before, where that makes a difference: the others' score rests on attributes and on what was sent.
     """
 
     values: NDArray[np.float64]

@@ -74,7 +74,7 @@ class Explanation:
 class Score:
     """One score of one person. `low` and `high` hold with probability `coverage`; without them `interval_absent` says why.
 
-    `basis` of a probability: `history`, or `segment` where the person never engaged with anything, so that it is the rate of people alike.
+    `basis` of a probability: `history`, or `segment` where the person never engaged with anything: it then rests on attributes and on what was sent.
     """
 
     name: str

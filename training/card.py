@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.metrics import Estimate
 from training.config import AffinityConfig, PersuadabilityConfig
 from training.gates import RULES, Findings, GateLine
-from training.snapshots import AffinityDataset
+from training.snapshots import AffinityDataset, Side
 from training.trials import TrialDataset
 
 NAMES = {
@@ -32,6 +32,10 @@ NAMES = {
     "autoc_random": "AUTOC of a random ranking",
     "policy_random": "gain of the policy over as many at random, per person",
     "policy_risk": "gain of the policy over as many by baseline risk, per person",
+    "policy_all": "gain of the policy over contacting everybody, per person",
+    "policy_none": "gain of the policy over contacting nobody, per person",
+    "policy_unlimited": "gain, without a limit on contacts, of contacting whoever has a positive predicted uplift over everybody, per person",
+    "gates_difference": "effect among the fifth with the highest predicted uplift less that among the lowest",
 }
 
 
@@ -43,17 +47,30 @@ def _exposure(dataset: AffinityDataset, config: AffinityConfig) -> str:
 
 
 def affinity_card(
-    workspace: str, dataset: AffinityDataset, config: AffinityConfig, findings: Findings, lines: tuple[GateLine, ...], *, now: datetime, coverage: float
+    workspace: str,
+    dataset: AffinityDataset,
+    config: AffinityConfig,
+    findings: Findings,
+    lines: tuple[GateLine, ...],
+    *,
+    now: datetime,
+    coverage: float,
+    recalibrated_from: str | None = None,
 ) -> str:
-    """Return the card of a topic affinity model; `coverage` is that of the intervals served with its scores."""
-    train, test = dataset.train, dataset.test
+    """Return the card of a topic affinity model; `coverage` is that of the intervals served with its scores.
+
+    `recalibrated_from` is the digest of the model whose trees it has, where the training rows only calibrated them.
+    """
     if dataset.source == "engagement":
         label = (
             f"engages with the topic at least once within {config.horizon_days} days, beginning {_days(config.gap_days)} after the vector's time; machines do "
             "not count, and what was received after the training does not either"
         )
     else:
-        label = "has the label 1 for the topic in the file of labels that this workspace provided"
+        label = (
+            "has the label 1 for the topic in the file of labels that this workspace provided; that such a label looks no further ahead than "
+            f"{_days(config.gap_days + config.horizon_days)} from the vector's time is the workspace's word"
+        )
     return _page(
         f"Topic affinity, {workspace}",
         _section(
@@ -63,16 +80,16 @@ def affinity_card(
         ),
         _section(
             "What it learned from",
-            f"{len(train):,} rows (person, as_of) of {len(set(train.person_ids.tolist())):,} people to train on, as of {_span(train.as_ofs)}; the latest "
-            f"block calibrates. {len(test):,} rows of {findings.about['people']:,} other people to test on, as of {_span(test.as_ofs)}. "
-            f"{dataset.sampled:,} rows were left out by the limit max_rows. {_exposure(dataset, config)}",
+            f"{_learned(dataset.train, recalibrated_from)} {_rows(dataset.test)} of {findings.about['people']:,} other people to test on, as of "
+            f"{_span(dataset.test.as_ofs)}. {dataset.sampled:,} rows were left out by the limit max_rows. {_exposure(dataset, config)}",
         ),
         _section("How good it is", _affinity_table(findings) + "\n\n" + _topic_table(findings)),
         _section("For whom", _segment_table(findings)),
         _section("Gate, as of this training", "\n".join(f"- {line}" for line in lines)),
         _section(
             "What to know before using it",
-            "- The model that was evaluated is the one registered: it was not fitted again afterwards, and has not seen the test's time or people.\n"
+            "- The model that was evaluated is the one registered: it was not fitted again afterwards, and has not seen the test's people.\n"
+            f"- {_test_time(dataset, config)}\n"
             "- People's attributes (age, area, the workspace's own) are those of the table as imported last, also for earlier times.\n"
             "- It predicts what people do when approached as in the past. It does not say that approaching them makes them do it: that is persuadability.\n"
             "- A topic with few engagements borrows from the others; see its own line above before relying on it.",
@@ -98,8 +115,9 @@ def persuadability_card(
         _section(
             "What it learned from",
             f"{about['rows']:,} people in {about['units']:,} assignment units, {about['treated']:,} of them with the message, with vectors as of their "
-            f"assignment ({_span(dataset.as_ofs)}). Left out: {dataset.counts['without_outcome']:,} people without the outcome, "
-            f"{dataset.counts['in_stratum_of_one_arm']:,} in a stratum that lacks one of the two arms.",
+            f"assignment ({_span(dataset.as_ofs)}). Of those assigned {dataset.counts['without_outcome']:,} are without the outcome; they stay, and "
+            f"who answered stands in for them by the probability of answering. Left out: {dataset.counts['in_stratum_of_one_arm']:,} in a stratum that "
+            "lacks one of the two arms.",
         ),
         _section("How good it is", _uplift_table(findings) + f"\n\nThe policy addresses {config.capacity:.0%} of people. Effects are in units of the outcome."),
         _section("Gate, as of this training", "\n".join(f"- {line}" for line in lines)),
@@ -107,12 +125,42 @@ def persuadability_card(
             "What to know before using it",
             "- Every measure is out of fold: each person was judged by models that saw neither the person nor the person's assignment unit. The registered "
             "model is the same recipe on all folds, fitted in the same call; nothing was fitted again after the evaluation.\n"
-            "- People whose outcome is missing are left out; if the message decides who answers, the effect is biased.\n"
+            "- Missing outcomes are taken to depend on the arm and the vector alone; if something else decides who answers, the effect is biased.\n"
             "- One unit's message must not change another unit's outcome.\n"
             "- It holds for this message, this outcome and people like those of the experiment. Predictions are shrunk to the average effect by the slope.\n"
             "- People's attributes are those of the table as imported last.",
         ),
         _section("To repeat it", _provenance(_trial_facts(dataset), now)),
+    )
+
+
+def _rows(side: Side) -> str:
+    return f"{len(side):,} rows (person, as_of)"
+
+
+def _learned(train: Side, recalibrated_from: str | None) -> str:
+    """Return what the training rows were used for: for trees and calibration, or, of a recalibrated model, for calibration alone."""
+    rows = f"{_rows(train)} of {len(set(train.person_ids.tolist())):,} people"
+    if recalibrated_from is not None:
+        return f"The trees are those of an earlier model (`{recalibrated_from}`). {rows} calibrate them, as of {_span(train.as_ofs)}."
+    calibrates = "the latest block calibrates" if len(np.unique(train.block)) > 1 else "a share of these people calibrates"
+    return f"{rows} to train on, as of {_span(train.as_ofs)}; {calibrates}."
+
+
+def _test_time(dataset: AffinityDataset, config: AffinityConfig) -> str:
+    """Return how the test's times lie to those of the training rows, and what the test cannot say because of it."""
+    train, test = dataset.train.as_ofs, dataset.test.as_ofs
+    reach = np.timedelta64(config.gap_days + config.horizon_days, "D")
+    if train.max() + reach <= test.min():
+        return "The test is of a later time: every label that was learned from was complete before it began."
+    if train.min() == train.max() == test.min() == test.max():
+        return (
+            "The test is of the same season as what it learned its levels from: the same as_of, other people. It says how well the model does for people "
+            "it has not seen, not how its levels hold later: only newer labels can tell."
+        )
+    return (
+        "The test is not of a later time, going by as_of: it overlaps with the training rows and the window of their labels. It says how well the model "
+        "does for people it has not seen, not how it holds later."
     )
 
 
@@ -139,7 +187,7 @@ def _affinity_table(findings: Findings) -> str:
     who = {"": "model", **{f"{rule}.": rule.replace("_", "-") for rule in RULES}}
     if findings.compared_with:
         who["champion."] = "champion"
-    measures = ("log_loss", "auc_micro", "auc_macro", "ndcg_3", "ndcg_5", "lift_10")
+    measures = ("log_loss", "auc_micro", "auc_macro", "pr_auc", "ndcg_3", "ndcg_5", "lift_10")
     rows = [[NAMES[measure], *(_cell(findings.metrics.get(prefix + measure)) for prefix in who)] for measure in measures]
     rows.append([NAMES["ece"], _cell(findings.metrics.get("ece")), *("" for _ in range(len(who) - 1))])
     rules = "; ".join(f"{rule.replace('_', '-')}: {words}" for rule, words in RULES.items())
@@ -158,12 +206,12 @@ def _segment_table(findings: Findings) -> str:
     """Return the measures by segment; one with fewer people has wider intervals, and says less."""
     rows = [
         [str(line["segment"]), f"{line['people']:,}", f"{line['rate']:.1%}"]
-        + [f"{line[name]:.4f} [{line[f'{name}_low']:.4f}, {line[f'{name}_high']:.4f}]" for name in ("auc", "log_loss", "gain", "ece")]
+        + [f"{line[name]:.4f} [{line[f'{name}_low']:.4f}, {line[f'{name}_high']:.4f}]" for name in ("auc", "pr_auc", "log_loss", "gain", "ece")]
         for line in findings.about.get("segments", ())
     ]
     if not rows:
         return "No segment of the test people had labels of both kinds."
-    return _table(["people", "how many", "rate", "AUC", "log loss", "gain over average rates", "expected calibration error"], rows)
+    return _table(["people", "how many", "rate", "AUC", "average precision", "log loss", "gain over average rates", "expected calibration error"], rows)
 
 
 def _uplift_table(findings: Findings) -> str:

@@ -9,12 +9,14 @@ import typer
 
 from features.terminal import HERE, Bars, Folder, moment, now, table
 from features.workspace import Workspace
+from training import experiment_commands
 
 app = typer.Typer(rich_markup_mode=None)
 train_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model; the run stands in MLflow.")
 app.add_typer(train_app, name="train")
 tune_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try other settings of a model on its training rows; the trials stand in MLflow.")
 app.add_typer(tune_app, name="tune")
+app.add_typer(experiment_commands.app, name="experiment")
 
 
 @train_app.command()
@@ -37,9 +39,8 @@ def persuadability(experiment: str, now: Annotated[str | None, typer.Option(help
     from training.fit import train_persuadability
 
     with Bars() as bars:
-        runs = train_persuadability(Workspace.open(workspace), experiment, now=moment(now), progress=bars)
-    for run in runs:
-        typer.echo(run)
+        trained = train_persuadability(Workspace.open(workspace), experiment, now=moment(now), progress=bars)
+    typer.echo(trained)
 
 
 @tune_app.command("affinity")

@@ -71,7 +71,7 @@ class AffinityConfig(Frozen):
     @field_validator("model")
     @classmethod
     def _model_parameters_exist(cls, given: Mapping[str, Parameter]) -> Mapping[str, Parameter]:
-        return _known_parameters(TopicAffinity, given, {"topics", "parents", "random_state"})
+        return _known_parameters(TopicAffinity, given, {"topics", "parents", "random_state", "lead"})
 
     @model_validator(mode="after")
     def _windows_do_not_overlap(self) -> AffinityConfig:
@@ -91,7 +91,7 @@ class AffinityConfig(Frozen):
 class PersuadabilityConfig(Frozen):
     """`[training.persuadability]`: folds and parameters of the model, capacity of the policy, and the gate."""
 
-    capacity: float = Field(default=0.2, gt=0, lt=1, description="share of people the policy may contact")
+    capacity: float = Field(default=0.2, gt=0, le=1, description="share of people the policy may contact; 1 where there is no limit")
     minimum_per_arm: int = Field(default=100, ge=10, description="fewest people with an outcome in either arm")
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     gate: PersuadabilityGate = PersuadabilityGate()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from models.affinity import TopicAffinity
 from models.metrics import CLIP, Estimate, ndcg_rows, reliability
 from models.persuadability import Persuadability
 from models.uplift_evaluation import Evaluation as UpliftEvaluation
-from models.uplift_metrics import average_effect
 from training.config import AffinityConfig, PersuadabilityConfig
 from training.gates import Findings
 from training.resampling import PersonBootstrap
@@ -72,8 +71,13 @@ def evaluate_affinity(
     return AffinityEvaluation(findings, predictions)
 
 
-def evaluate_persuadability(model: Persuadability, dataset: TrialDataset, config: PersuadabilityConfig) -> tuple[Findings, UpliftEvaluation]:
-    """Return what the uplift is worth out of fold: every person judged by models that saw neither the person nor the person's unit."""
+def evaluate_persuadability(
+    model: Persuadability, dataset: TrialDataset, config: PersuadabilityConfig, *, plan: Mapping[str, Any] | None = None
+) -> tuple[Findings, UpliftEvaluation]:
+    """Return what the uplift is worth out of fold: every person judged by models that saw neither the person nor the person's unit.
+
+    `plan` says whether the analysis follows the experiment's plan: its `hash`, and `lines` of (name, whether it holds, words).
+    """
     evaluation = model.evaluate(capacity=config.capacity)
     gate = {f"{name}_alpha": getattr(config.gate, f"{name}_alpha") for name in ("autoc", "slope", "policy")}
     about = {
@@ -85,6 +89,7 @@ def evaluate_persuadability(model: Persuadability, dataset: TrialDataset, config
         "treated": int(dataset.treatment.sum()),
         "units": evaluation.n_groups,
         **dataset.counts,
+        **({} if plan is None else {"plan": dict(plan)}),
     }
     return Findings("persuadability", evaluation.estimates, gate | {"capacity": config.capacity}, about), evaluation
 
@@ -108,6 +113,7 @@ def segment_table(dataset: AffinityDataset, predictions: Mapping[str, Floats], c
             boot.mean("log_loss", losses, counts),
             boot.mean("gain", others - losses, counts),
             boot.average("auc", [boot.auc(label, p[row, column], row)]),
+            boot.average("pr_auc", [boot.average_precision(label, p[row, column], row)]),
             boot.calibration_error("ece", label, p[row, column], row),
         ]
         line: dict[str, float | str] = {"segment": name, "people": boot.n_people, "pairs": len(label), "rate": float(label.mean())}
@@ -128,19 +134,6 @@ def decile_table(test: Side, p: Floats, topics: Sequence[str]) -> list[dict[str,
             for tenth, found in enumerate(bins, start=1)
         ]
     return table
-
-
-def uplift_groups(out_of_fold: pd.DataFrame, groups: int = 5, coverage: float = 0.90) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return mean predicted uplift and the estimated effect with low and high, each (groups,), of people cut by predicted uplift.
-
-    Effects are means of doubly robust scores, with intervals clustered on the assignment unit (`average_effect`).
-    """
-    order = np.argsort(out_of_fold["uplift"].to_numpy(), kind="stable")
-    parts = [out_of_fold.iloc[part] for part in np.array_split(order, groups)]
-    effects = [average_effect(part["score"], groups=part["group"].to_numpy(), sample_weight=part["weight"], coverage=coverage) for part in parts]
-    predicted = np.array([np.average(part["uplift"], weights=part["weight"]) for part in parts])
-    value, low, high = (np.array([getattr(effect, name) for effect in effects]) for name in ("value", "low", "high"))
-    return predicted, value, low, high
 
 
 def flat_metrics(findings: Findings) -> dict[str, float]:

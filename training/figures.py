@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,11 @@ from models.metrics import Estimate
 from models.persuadability import Persuadability
 from models.pooled import OWN, template_of, topic_of
 from models.uplift_evaluation import Evaluation as UpliftEvaluation
+from models.uplift_groups import effects_by_value
+from models.uplift_metrics import percentile_ranks
+from models.uplift_policies import PolicyValue, policy_table
 from training import plots, plots_affinity, plots_uplift
-from training.evaluation import MODEL, AffinityEvaluation, uplift_groups
+from training.evaluation import MODEL, AffinityEvaluation
 from training.learning import LearningPoint
 from training.resampling import PersonBootstrap
 from training.snapshots import AffinityDataset
@@ -29,6 +33,8 @@ SWARM_ROWS = 300
 """People whose contributions are drawn; explaining costs far more than scoring."""
 DEPENDENCES = 4
 """Features whose dependence is drawn, the strongest ones."""
+SHARES = tuple(np.arange(1, 21) / 20)
+"""Shares of people contacted at which policies are drawn."""
 BAND_DRAWS = 200
 """Draws of people for the band around a curve."""
 _WORDS = {
@@ -62,7 +68,7 @@ def affinity_figures(model: TopicAffinity, dataset: AffinityDataset, evaluation:
         "calibration_by_topic": plots_affinity.reliability_by_topic(own, test.y, dataset.topics),
         "gain": plots_affinity.gain(test.y[known], ranked),
         "lift": plots_affinity.lift(test.y[known], ranked, band=band, coverage=boot.coverage),
-        "contributions": plots.beeswarm(np.nan_to_num(contributions), values, names, unit=unit, title="What moves topic affinity"),
+        "contributions": plots.beeswarm(contributions, values, names, unit=unit, title="What moves topic affinity"),
         "dependence": plots.dependence(
             contributions,
             values,
@@ -96,23 +102,55 @@ def _curve(estimates: Sequence[Estimate]) -> tuple[Floats, Floats, Floats]:
 
 
 def uplift_figures(model: Persuadability, dataset: TrialDataset, evaluation: UpliftEvaluation) -> dict[str, Figure]:
-    """Return TOC, gain, calibration by predicted uplift and the swarm of contributions, by file name."""
-    scale, unit = (100.0, "percentage points") if np.isin(dataset.y, (-1.0, 0.0, 1.0)).all() else (1.0, "units of the outcome")
+    """Return the pictures of one contrast, by file name.
+
+    TOC, gain, policies against capacity, calibration by predicted uplift, effects by value of the strongest features, and the swarm of contributions.
+    """
+    scale, unit = (100.0, "percentage points") if np.isin(dataset.y[~np.isnan(dataset.y)], (-1.0, 0.0, 1.0)).all() else (1.0, "units of the outcome")
     name = f"{dataset.experiment.id}, {dataset.arm} against {dataset.experiment.control}"
     curve, average = evaluation.toc, scale * evaluation.estimates["ate"].value
     toc = [scale * each for each in (curve.toc, curve.low, curve.high)]
-    gain = [curve.fraction * (average + each) for each in toc]
-    groups = [scale * each for each in uplift_groups(model.out_of_fold_)]
+    policies = _policies(model.out_of_fold_, curve.coverage)
+    share = np.array([policy.capacity for policy in policies])
+    nobody, everybody, random, risk = (_scaled(policies, rival, scale) for rival in ("over_nobody", "over_everybody", "over_random", "over_risk"))
+    rivals = {"as many at random": random, "highest baseline risk first": risk, "everybody": everybody}
+    gates = [scale * each for each in (evaluation.gates.predicted, evaluation.gates.effect, evaluation.gates.low, evaluation.gates.high)]
     sample = _sample(dataset.X)
     parts = model.contributions(sample)
     columns = [short_name(column) for column in parts.columns]
+    values = sample.to_numpy(dtype=np.float64)
+    shown = [parts.columns[column] for column in plots.strongest(parts.values, DEPENDENCES, values=values)]
+    panels = [_panel(column, model.out_of_fold_, dataset.X[column], scale, curve.coverage) for column in shown]
     title = "What moves predicted uplift"
+    band: dict[str, Any] = {"coverage": curve.coverage, "unit": unit}
     return {
-        "toc": plots_uplift.toc(curve.fraction, *toc, coverage=curve.coverage, unit=unit, title=f"TOC: {name}"),
-        "gain": plots_uplift.uplift_gain(curve.fraction, *gain, average=average, coverage=curve.coverage, unit=unit, title=f"Gain: {name}"),
-        "calibration": plots_uplift.uplift_calibration(*groups, coverage=0.90, unit=unit, title=f"Fifths by predicted uplift: {name}"),
-        "contributions": plots.beeswarm(scale * parts.values, sample.to_numpy(dtype=np.float64), columns, unit=unit, title=title),
+        "toc": plots_uplift.toc(curve.fraction, *toc, **band, title=f"TOC: {name}"),
+        "gain": plots_uplift.uplift_gain(share, *nobody, average=average, **band, title=f"Gain: {name}"),
+        "policies": plots_uplift.policy_by_capacity(share, nobody, nobody[0] - risk[0], rivals, average=average, **band, title=f"Policies: {name}"),
+        "calibration": plots_uplift.uplift_calibration(*gates, **band, title=f"Fifths by predicted uplift: {name}"),
+        "effects": plots_uplift.effects_by_feature(panels, average=average, **band, title=f"Effect by value of the strongest features: {name}"),
+        "contributions": plots.beeswarm(scale * parts.values, values, columns, unit=unit, title=title),
     }
+
+
+def _policies(out_of_fold: pd.DataFrame, coverage: float) -> tuple[PolicyValue, ...]:
+    """Return the value of policies at SHARES, people ranked within folds as `models.uplift_evaluation.evaluate` ranks them."""
+    how: dict[str, Any] = {"folds": out_of_fold["fold"], "sample_weight": out_of_fold["weight"]}
+    uplift, risk = (percentile_ranks(out_of_fold[column], **how) for column in ("raw", "baseline"))
+    shared: dict[str, Any] = {"groups": out_of_fold["group"].to_numpy(), "sample_weight": out_of_fold["weight"], "coverage": coverage}
+    return policy_table(uplift, out_of_fold["score"], baseline=risk, capacities=SHARES, **shared)
+
+
+def _scaled(policies: Sequence[PolicyValue], rival: str, scale: float) -> tuple[Floats, Floats, Floats]:
+    value, low, high = _curve([getattr(policy, rival) for policy in policies])
+    return scale * value, scale * low, scale * high
+
+
+def _panel(column: str, out_of_fold: pd.DataFrame, values: pd.Series, scale: float, coverage: float) -> plots_uplift.Panel:
+    score, group, weight = (out_of_fold[name].to_numpy() for name in ("score", "group", "weight"))
+    found = effects_by_value(values.to_numpy(dtype=np.float64), score, groups=group, sample_weight=weight, coverage=coverage)
+    effect, low, high = (scale * each for each in (found.effect, found.low, found.high))
+    return plots_uplift.Panel(f"{short_name(column)}\n({unit_name(column)})", found.names, effect, low, high, found.share)
 
 
 def short_name(column: str) -> str:

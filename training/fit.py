@@ -24,15 +24,17 @@ from models.artefact import ArtefactError
 from models.persuadability import Persuadability
 from training import figures
 from training.card import affinity_card, persuadability_card
+from training.choice import MessageChoice, message_choice
 from training.config import AffinityConfig, PersuadabilityConfig, parameters, read_config
 from training.evaluation import MODEL, evaluate_affinity, evaluate_persuadability, flat_metrics, summary
 from training.gates import Findings, GateLine, gate_lines
 from training.learning import learning_curve
+from training.plan import analysis_follows, read_plan
 from training.reference import REFERENCE, Reference, make_reference, reference_of
 from training.registry import CARD, FINDINGS, RegistryError, champion, champion_folder, persuadability_name
-from training.snapshots import AffinityDataset, affinity_dataset
+from training.snapshots import AffinityDataset, Side, affinity_dataset, parents_of
 from training.tracking import MODEL_FOLDER, OpenRun, Tracking
-from training.trials import TrialDataset, trial_datasets
+from training.trials import TrialDataset, experiment_rows, trial_datasets
 
 Progress = Callable[[str, float], None] | None
 AFFINITY = "affinity"
@@ -55,6 +57,17 @@ class TrainedRun:
         return "\n".join([head, f"  it {would}; `audience promote {self.name}` asks it", *(f"  {line}" for line in self.lines)])
 
 
+@dataclass(frozen=True, slots=True)
+class TrainedExperiment:
+    """What a training on an experiment brought: a run per message, and the choice among messages where there are several."""
+
+    runs: list[TrainedRun]
+    choice: MessageChoice | None
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, [*self.runs, *([] if self.choice is None else [self.choice])]))
+
+
 def train_affinity(
     workspace: Workspace, *, now: datetime, config: AffinityConfig | None = None, labels: Path | None = None, progress: Progress = None
 ) -> TrainedRun:
@@ -68,8 +81,10 @@ def train_affinity(
     with tracking.run(AFFINITY, tags=_tags(workspace, AFFINITY, now)) as run:
         dataset = affinity_dataset(workspace, config, now=now, labels=labels, progress=progress)
         model = TopicAffinity(list(dataset.topics), parents=parents(workspace, dataset.topics), random_state=config.seed).set_params(**config.model)
-        run.parameters(parameters(config) | _resolved(model) | {"now": now.isoformat(), "label_source": dataset.source})
         train = dataset.train
+        if dataset.source == "engagement":  # own labels keep their own time
+            model.set_params(lead=_lead(train, config, now))
+        run.parameters(parameters(config) | _resolved(model) | {"now": now.isoformat(), "label_source": dataset.source})
         model.fit(train.X, train.y, groups=train.person_ids, block=train.block, progress=progress)
         _tell(progress, "evaluating", 0.0)
         others = _champion(workspace, dataset, config)
@@ -82,7 +97,8 @@ def train_affinity(
 def recalibrate_affinity(workspace: Workspace, *, now: datetime, progress: Progress = None) -> TrainedRun:
     """Register the champion's trees with a calibration and intervals of the latest complete snapshot, judged on other people of the same snapshot.
 
-    Nothing is grown again. Raises RegistryError without a champion, or where no label is newer than those it was trained on, and what `train_affinity` raises.
+    Nothing is grown again. Raises RegistryError without a champion, where no label is newer than those it was trained on, or where labels, features or the
+    people held apart are others than its own; and what `train_affinity` raises.
     """
     now = _utc(now)
     config = read_config(workspace).affinity
@@ -101,10 +117,10 @@ def recalibrate_affinity(workspace: Workspace, *, now: datetime, progress: Progr
             raise RegistryError(
                 f"the champion knows labels as of {str(said['as_of'])[:10]}; the latest complete ones are as of {str(latest)[:10]}: none is newer"
             )
-        before = (artefact.digest(folder), model) if _same_columns(said, dataset) else None
-        if before is None:
-            raise RegistryError("the features or topics are others than those of the champion: train again with `audience train affinity`")
-        made = model.recalibrated(dataset.train.X, dataset.train.y, groups=dataset.train.person_ids)
+        if other := [_WORDS[key] for key, value in _comparable(dataset, config).items() if said.get(key) != value]:
+            raise RegistryError(f"not those of the champion are the {', the '.join(other)}: put them back, or train again with `audience train affinity`")
+        before = artefact.digest(folder), model
+        made = model.recalibrated(dataset.train.X, dataset.train.y, groups=dataset.train.person_ids, lead=_lead(dataset.train, config, now))
         told = {"now": now.isoformat(), "label_source": dataset.source, "recalibrated_from": before[0]}
         run.parameters(parameters(config) | _resolved(made) | told)
         _tell(progress, "evaluating", 0.0)
@@ -144,7 +160,8 @@ def _finish_affinity(
     drawn = figures.affinity_figures(model, dataset, evaluation) | dict(drawn)
     findings = evaluation.findings
     lines = gate_lines(findings, champion(workspace, AFFINITY))
-    card = affinity_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage)
+    source = (facts or {}).get("recalibrated_from")
+    card = affinity_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage, recalibrated_from=source)
     said = _facts(dataset) | _comparable(dataset, config) | dict(facts or {})
     said |= {"dataset_hash": train.hash, "test_hash": dataset.test.hash, "rows": len(train), "as_of": str(train.as_ofs.max())}
     reference = make_reference(workspace, dataset, evaluation.predictions[MODEL], config, before=before)
@@ -154,27 +171,44 @@ def _finish_affinity(
     return TrainedRun(AFFINITY, version, run.run_id, digest, findings, lines)
 
 
+def _lead(train: Side, config: AffinityConfig, now: datetime) -> float:
+    """Return how many spacings of snapshots lie between the latest one that calibrates and `now`, when scores begin to be used; at least 1."""
+    behind = np.datetime64(now.replace(tzinfo=None), "us") - train.as_ofs.max()
+    return max(1.0, float(behind / np.timedelta64(config.spacing, "D")))
+
+
 def _learning(model: TopicAffinity, dataset: AffinityDataset, config: AffinityConfig, progress: Progress) -> Figure:
     return figures.learning_figure(learning_curve(dataset, config, whole=model, progress=progress))
 
 
 def parents(workspace: Workspace, topics: Sequence[str]) -> dict[str, str]:
     """Return the parent of each of these topics that has one in `audience.toml`."""
-    return {topic.id: topic.parent for topic in workspace.vocabulary.topics if topic.parent is not None and topic.id in topics}
+    return parents_of(workspace.vocabulary, topics)
 
 
 def train_persuadability(
     workspace: Workspace, experiment: str, *, now: datetime, config: PersuadabilityConfig | None = None, progress: Progress = None
-) -> list[TrainedRun]:
+) -> TrainedExperiment:
     """Train one uplift model per arm of the experiment against control, evaluate each out of fold, log the runs and register versions.
+
+    With several messages it is also told which works best on average, and whether choosing by person does better (a run of its own).
 
     Raises ConfigError, VocabularyError or TrialError, in words.
     """
     now = _utc(now)
     config = config or read_config(workspace).persuadability
-    datasets = trial_datasets(workspace, experiment, config, now=now, progress=progress)
+    rows = experiment_rows(workspace, experiment, now=now, progress=progress)
+    datasets = trial_datasets(rows, config)
     tracking = Tracking.of(workspace)
-    return [_train_arm(workspace, tracking, dataset, config, now=now, progress=progress) for dataset in datasets]
+    runs = [_train_arm(workspace, tracking, dataset, config, now=now, progress=progress) for dataset in datasets]
+    choice = message_choice(rows, config, progress=progress) if len(datasets) > 1 else None
+    if choice is not None:
+        name = f"persuadability.{experiment}"
+        with tracking.run(name, tags=_tags(workspace, "messages", now)) as run:
+            run.parameters(parameters(config) | {"now": now.isoformat(), "experiment": experiment})
+            run.metrics(choice.metrics())
+            run.tags({"summary": choice.words})
+    return TrainedExperiment(runs, choice)
 
 
 def _train_arm(
@@ -186,7 +220,7 @@ def _train_arm(
         run.parameters(parameters(config) | _resolved(model) | {"now": now.isoformat(), "experiment": dataset.experiment.id, "arm": dataset.arm})
         model.fit(dataset.X, dataset.y, treatment=dataset.treatment, propensity=dataset.propensity, groups=dataset.units, progress=progress)
         _tell(progress, "evaluating", 0.0)
-        findings, evaluation = evaluate_persuadability(model, dataset, config)
+        findings, evaluation = evaluate_persuadability(model, dataset, config, plan=_planned(workspace, dataset.experiment.id, config))
         drawn = figures.uplift_figures(model, dataset, evaluation)
         lines = gate_lines(findings)
         card = persuadability_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage)
@@ -195,6 +229,15 @@ def _train_arm(
         version = _register(tracking, name, run, findings, digest=digest, now=now)
         _tell(progress, "evaluating", 1.0)
     return TrainedRun(name, version, run.run_id, digest, findings, lines)
+
+
+def _planned(workspace: Workspace, experiment: str, config: PersuadabilityConfig) -> dict[str, Any] | None:
+    """Return the plan's hash and whether this analysis follows it, line by line; None where no plan was stored."""
+    plan = read_plan(workspace, experiment)
+    if plan is None:
+        return None
+    lines = analysis_follows(plan, workspace, config)
+    return {"hash": plan.hash, "lines": [[line.name, line.passed, line.words] for line in lines]}
 
 
 def _log(
@@ -267,10 +310,6 @@ def _champion(workspace: Workspace, dataset: AffinityDataset, config: AffinityCo
     return (artefact.digest(folder), model) if same and isinstance(model, TopicAffinity) else None
 
 
-def _same_columns(said: Mapping[str, Any], dataset: AffinityDataset) -> bool:
-    return said.get("definitions_hash") == dataset.definitions_hash and said.get("topics") == list(dataset.topics)
-
-
 def _comparable(dataset: AffinityDataset, config: AffinityConfig) -> dict[str, Any]:
     """Return what two affinity models must share before one's test says something about the other."""
     return {
@@ -281,6 +320,17 @@ def _comparable(dataset: AffinityDataset, config: AffinityConfig) -> dict[str, A
         "gap_days": config.gap_days,
         "split": {"seed": config.seed, "test_share": config.test_share},
     }
+
+
+_WORDS = {
+    "definitions_hash": "features",
+    "topics": "topics",
+    "label_source": "source of labels",
+    "horizon_days": "horizon_days",
+    "gap_days": "gap_days",
+    "split": "people held apart (seed, test_share)",
+}
+"""What `_comparable` compares, in words."""
 
 
 def _tell(progress: Progress, stage: str, fraction: float) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from scipy import stats
 
 from models.metrics import Estimate
 from models.uplift_evaluation import lower_bound
@@ -66,6 +68,9 @@ RULES = {
 TOPIC_ECE = 0.05
 """The level for one topic in findings of releases that had none."""
 
+NOT_COMPARED = "; there is a champion, which was not compared with: it was tested on other rows (other people, times, labels or features)"
+"""What is said of a champion whose findings say nothing about these rows."""
+
 Champion = tuple[str, Findings]
 """The digest of the model in office, and what its own run found."""
 
@@ -78,16 +83,17 @@ def gate_lines(findings: Findings, champion: Champion | None = None) -> tuple[Ga
 def affinity_lines(findings: Findings, champion: Champion | None = None) -> tuple[GateLine, ...]:
     """Return the lines for topic affinity.
 
-    The log loss must beat the prior rule, and the champion when both were tested on the same rows (the best rule otherwise), each by
-    an interval over people that excludes zero; the expected calibration error must stay within its level, over all and for each topic; and no topic may
-    be shown to be worse than its own prior. The interval is paired, except against a champion that took office after this training: then both logged
-    losses are taken as independent, which is wider.
+    The log loss must beat the prior rule, and the champion when both were tested on the same rows (the best rule otherwise, and the line then says that
+    the champion was not compared with), each by an interval over people that excludes zero; the expected calibration error must stay within its level, over
+    all and for each topic; and no topic may be shown to be worse than its own prior. The interval is paired, except against a champion that took office
+    after this training: then both logged losses are taken as independent, which is wider.
     """
     metrics = findings.metrics
     against = _against_champion(findings, champion)
     if against is None:
         best = min((rule for rule in RULES if f"{rule}.log_loss" in metrics), key=lambda rule: metrics[f"{rule}.log_loss"].value, default="prior")
         against = _beats("log loss against best rule", f"the best rule ({RULES[best]})", metrics.get(f"log_loss_gain.{best}"))
+        against = replace(against, words=against.words + ("" if champion is None else NOT_COMPARED))
     prior = _beats("log loss against prior", RULES["prior"], metrics.get("log_loss_gain.prior"))
     topics = [str(topic) for topic in findings.about.get("topics", ())]
     return (
@@ -100,16 +106,30 @@ def affinity_lines(findings: Findings, champion: Champion | None = None) -> tupl
 
 
 def persuadability_lines(findings: Findings) -> tuple[GateLine, ...]:
-    """Return the lines for persuadability: AUTOC, calibration slope and the policy's gain, each by a one-sided lower bound above zero.
+    """Return the lines for persuadability, each by a one-sided bound: the ranking must be real, pay at the stated capacity, and harm nobody's participation.
 
+    AUTOC and calibration slope above zero; with a capacity, the policy must beat contacting as many at random and beat the ranking by baseline
+    risk; where capacity has no limit (1), contacting whoever gains must beat contacting all. The average effect must not be shown to be negative. An
+    analysis that departs from the experiment's stored plan fails; without a plan, levels are those of `audience.toml` as they were at the training.
     The bounds are `models.uplift_evaluation.lower_bound`, wider than the published intervals: see `docs/decisions/0002`.
     """
     metrics, gate = findings.metrics, findings.gate
-    policy = f"treating the {gate['capacity']:.0%} with the highest predicted uplift instead of as many at random"
+    level, share = gate["policy_alpha"], gate["capacity"]
+    chosen = f"contacting the {share:.0%} with the highest predicted uplift"
+    asked = (
+        (("policy against all", "contacting whoever has a predicted uplift above zero instead of everybody", "policy_unlimited"),)
+        if share >= 1
+        else (
+            ("policy", f"{chosen} instead of as many at random", "policy_random"),
+            ("policy against risk", f"{chosen} instead of as many by baseline risk (the expected outcome without contact)", "policy_risk"),
+        )
+    )
     return (
         _above_zero("AUTOC", "ranking people by predicted uplift", metrics.get("autoc"), gate["autoc_alpha"]),
         _above_zero("calibration slope", "the slope of the effect on the predicted uplift", metrics.get("slope"), gate["slope_alpha"]),
-        _above_zero("policy", policy, metrics.get("policy_random"), gate["policy_alpha"]),
+        *(_above_zero(name, what, metrics.get(metric), level) for name, what, metric in asked),
+        _not_below_zero("no demobilisation", metrics.get("ate"), level),
+        _as_planned(findings.about.get("plan")),
     )
 
 
@@ -150,27 +170,34 @@ def _within(metrics: Mapping[str, Estimate], name: str, metric: str, level: floa
 
 
 def _topics_within(metrics: Mapping[str, Estimate], topics: Sequence[str], level: float) -> GateLine:
-    """Return whether every topic that was tested is calibrated within `level`."""
+    """Return whether every topic that was tested is calibrated within `level`; the words name those that could not be."""
     found = {topic: metrics[f"ece.{topic}"].value for topic in topics if f"ece.{topic}" in metrics}
     if not found:
         return GateLine("calibration by topic", passed=False, words="no topic's calibration error could be measured")
     above = [f"{topic} {value:.4f}" for topic, value in found.items() if value > level]
     worst = max(found, key=lambda topic: found[topic])
     words = f"above {level:g}: {', '.join(above)}" if above else f"within {level:g} for each of {len(found)} topics, {found[worst]:.4f} at most ({worst})"
-    return GateLine("calibration by topic", passed=not above, words=f"expected calibration error {words}")
+    return GateLine("calibration by topic", passed=not above, words=f"expected calibration error {words}{_untested(topics, found)}")
 
 
 def _topics_above_prior(metrics: Mapping[str, Estimate], topics: Sequence[str]) -> GateLine:
-    """Return whether no topic's gain over its own average rate has an interval that lies below zero."""
+    """Return whether no topic's gain over its own average rate has an interval that lies below zero; the words name topics without one."""
     found = {topic: metrics[f"log_loss_gain.prior.{topic}"] for topic in topics if f"log_loss_gain.prior.{topic}" in metrics}
     if not found:
         return GateLine("topics against prior", passed=False, words="no topic's gain over its average rate could be measured")
+    rest = _untested(topics, found)
     worse = [f"{topic} [{gain.low:+.5f}, {gain.high:+.5f}]" for topic, gain in found.items() if gain.high < 0]
     if worse:
-        return GateLine("topics against prior", passed=False, words=f"log loss is worse than the topic's average rate for {', '.join(worse)}")
+        return GateLine("topics against prior", passed=False, words=f"log loss is worse than the topic's average rate for {', '.join(worse)}{rest}")
     least = min(found, key=lambda topic: found[topic].value)
     words = f"none of {len(found)} topics is shown to be worse than its average rate; the least gain is {found[least].value:+.5f} per person ({least})"
-    return GateLine("topics against prior", passed=True, words=words)
+    return GateLine("topics against prior", passed=True, words=words + rest)
+
+
+def _untested(topics: Sequence[str], found: Mapping[str, float | Estimate]) -> str:
+    """Return words on the topics that were not measured, none where all were."""
+    missing = [topic for topic in topics if topic not in found]
+    return f"; served without labels to test on, so not measured: {', '.join(missing)}" if missing else ""
 
 
 def _above_zero(name: str, what: str, estimate: Estimate | None, alpha: float) -> GateLine:
@@ -181,3 +208,22 @@ def _above_zero(name: str, what: str, estimate: Estimate | None, alpha: float) -
     side = "above" if passed else "not above"
     words = f"{what} gives {estimate.value:+.4f} (se {estimate.se:.4f}), lower bound {bound:+.4f} (one-sided test at {alpha:g}), {side} zero"
     return GateLine(name, passed, words)
+
+
+def _not_below_zero(name: str, average: Estimate | None, alpha: float) -> GateLine:
+    """Return whether the average effect is not shown to be negative: a message that keeps people away has no targets."""
+    if average is None:
+        return GateLine(name, passed=False, words="the average effect could not be measured")
+    bound = average.value + float(stats.norm.ppf(1 - alpha)) * average.se
+    passed = bound >= 0
+    said = "not shown to lower" if passed else "lowers"
+    return GateLine(name, passed, f"the message {said} engagement on average: effect {average.value:+.4f}, upper bound {bound:+.4f} (one-sided at {alpha:g})")
+
+
+def _as_planned(plan: Mapping[str, Any] | None) -> GateLine:
+    """Return whether the analysis follows the experiment's plan: `hash` of it and `lines` of (name, whether it holds, words)."""
+    if plan is None:
+        return GateLine("plan", passed=True, words="no plan was stored before the outcomes; levels and capacity are those of audience.toml at the training")
+    departed = [f"{name}: {words}" for name, passed, words in plan["lines"] if not passed]
+    head = f"the analysis {'departs from' if departed else 'follows'} the plan {plan['hash'][:12]}"
+    return GateLine("plan", passed=not departed, words=f"{head} ({'; '.join(departed)})" if departed else head)

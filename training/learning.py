@@ -57,13 +57,14 @@ def learning_curve(
 
     With `shares` in (0, 1] of the people, or where the training rows are of one block, models of more and more people instead, of all blocks; the
     people of a share are among those of a larger one. The last point is always of all rows; `whole` is its model where that is fitted already, and
-    the others then have its parameters. A part too small to fit on is left out. Intervals are over people, as in `training.evaluation`. Raises
-    ValueError for shares or points that cannot be.
+    the others then have its parameters. Without it the recipe is that of a training: the configuration's parameters, and the parents of the dataset's
+    topics. A part too small to fit on is left out. Intervals are over people, as in `training.evaluation`. Raises ValueError for shares or points that
+    cannot be.
     """
     if not 1 <= points <= MOST_POINTS:
         raise ValueError(f"points must lie in [1, {MOST_POINTS}], so that the work stays bounded: given {points}")
     parts, found = _parts(dataset.train, config, shares, points), []
-    recipe = whole or TopicAffinity(list(dataset.topics), random_state=config.seed).set_params(**config.model)
+    recipe = whole or TopicAffinity(list(dataset.topics), parents=dict(dataset.parents), random_state=config.seed).set_params(**config.model)
     for number, (blocks, share, rows) in enumerate(parts):
         if progress is not None:
             progress(STAGE, number / len(parts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +23,14 @@ class LabelsError(ValueError):
     """The file of labels cannot be used; the message names the column and what is allowed, never a person."""
 
 
-def read_labels(path: Path, vocabulary: Vocabulary, *, now: datetime) -> tuple[pd.DataFrame, NDArray[np.float64], tuple[str, ...]]:
+def read_labels(path: Path, vocabulary: Vocabulary, *, now: datetime, reach: timedelta) -> tuple[pd.DataFrame, NDArray[np.float64], tuple[str, ...]]:
     """Return the file's rows (person_id, as_of, split, block), sorted by time and person, and their labels with the topics' ids.
 
     Labels are (n, n_topics): 0, 1, or NaN where the file says nothing of the topic; topics come in the order of `audience.toml`.
-    `split` and `block` are all missing where the file has no such column. Raises LabelsError.
+    `split` and `block` are all missing where the file has no such column. The file does not say when a label's window ends: it is taken to be `reach`
+    (gap and horizon) after its as_of, and must have ended at `now`. Raises LabelsError.
     """
-    frame = _checked(_read(path), vocabulary, now)
+    frame = _checked(_read(path), vocabulary, now, reach)
     known = set(frame["topic"])
     topics = tuple(topic for topic in vocabulary.topic_ids if topic in known)
     keys = ["as_of", "person_id"]
@@ -64,7 +65,7 @@ def _read(path: Path) -> pd.DataFrame:
     return frame.assign(**{column: np.nan for column in OPTIONAL if column not in frame})
 
 
-def _checked(frame: pd.DataFrame, vocabulary: Vocabulary, now: datetime) -> pd.DataFrame:
+def _checked(frame: pd.DataFrame, vocabulary: Vocabulary, now: datetime, reach: timedelta) -> pd.DataFrame:
     empty = int(frame["person_id"].isna().sum())
     if empty:
         raise LabelsError(f"{empty} labels have no person_id")
@@ -73,9 +74,7 @@ def _checked(frame: pd.DataFrame, vocabulary: Vocabulary, now: datetime) -> pd.D
         close = difflib.get_close_matches(unknown[0], vocabulary.topic_ids, n=1)
         raise LabelsError(f"topics that are not in audience.toml: {', '.join(unknown[:5])}{f'. Did you mean {close[0]!r}?' if close else ''}")
     frame = frame.assign(person_id=frame["person_id"].astype(str), as_of=_times(frame["as_of"]), label=_numbers(frame["label"]))
-    late = int((frame["as_of"] >= pd.Timestamp(now)).sum())
-    if late:
-        raise LabelsError(f"{late} labels have an as_of at {now:%Y-%m-%d %H:%M} UTC or after: they lie in the future of this training")
+    _past(frame["as_of"], now, reach)
     known = frame["label"].dropna()
     if not known.isin([0.0, 1.0]).all():
         raise LabelsError("a label is 0, 1 or empty (unknown); others are there")
@@ -83,6 +82,19 @@ def _checked(frame: pd.DataFrame, vocabulary: Vocabulary, now: datetime) -> pd.D
     if double:
         raise LabelsError(f"{double} labels repeat the person, as_of and topic of another one")
     return frame
+
+
+def _past(as_of: pd.Series, now: datetime, reach: timedelta) -> None:
+    """Raise LabelsError for labels of the future: with an as_of, or the end of the window, that lies after `now`."""
+    late = int((as_of >= pd.Timestamp(now)).sum())
+    if late:
+        raise LabelsError(f"{late} labels have an as_of at {now:%Y-%m-%d %H:%M} UTC or after: they lie in the future of this training")
+    unended = int((as_of + reach > pd.Timestamp(now)).sum())
+    if unended:
+        raise LabelsError(
+            f"{unended} labels have an as_of less than {reach.days} days (gap_days + horizon_days) before {now:%Y-%m-%d %H:%M} UTC: their window has not "
+            "ended, so nobody can know them yet. Hint: if your labels look less far ahead, say so under [training.affinity]; else leave these rows out"
+        )
 
 
 def _times(column: pd.Series) -> pd.Series:

@@ -40,8 +40,9 @@ _SKEWED = 10.0
 def beeswarm(contributions: Floats, values: Floats, columns: Sequence[str], *, unit: str, title: str, top: int = 15, seed: int = 0) -> Figure:
     """Plot contributions of the `top` columns as a swarm of points, one per row, shaded by the rank of the column's value.
 
-    `contributions` and `values` are (n, n_columns), `values` NaN where missing; `unit` is the contributions'. Columns are ordered by
-    mean absolute contribution. After the summary plot of Lundberg et al. 2020.
+    `contributions` and `values` are (n, n_columns), `values` NaN where missing, contributions NaN where a column does not apply to a row and so
+    contributes nothing: both are marked as without a value, the latter at 0. `unit` is the contributions'. Columns are ordered by mean absolute
+    contribution. After the summary plot of Lundberg et al. 2020.
     """
     shown = strongest(contributions, top)
     figure = empty_figure(9.5, 1.6 + 0.36 * len(shown))
@@ -49,14 +50,20 @@ def beeswarm(contributions: Floats, values: Floats, columns: Sequence[str], *, u
     axes.axvline(0, color=MIDDLE, linewidth=1)
     random = np.random.default_rng(seed)
     for row, column in enumerate(shown[::-1]):
-        height = row + _spread(contributions[:, column], random)
-        _points(axes, contributions[:, column], height, _ranks(values[:, column]))
+        along = contributions[:, column]
+        applies = ~np.isnan(along)
+        height = random.uniform(-0.4, 0.4, len(along))
+        height[applies] = _spread(along[applies], random)
+        _points(axes, np.nan_to_num(along), row + height, _ranks(np.where(applies, values[:, column], np.nan)))
     axes.set(title=title, xlabel=f"contribution ({unit})", yticks=range(len(shown)), ylim=(-0.6, len(shown) - 0.4))
     axes.set_yticklabels([columns[column] for column in shown[::-1]], fontsize=8)
     if len(shown):
         bar = figure.colorbar(_rank_scale(), ax=axes, ticks=[0, 1], aspect=30, pad=0.01)
         bar.ax.set_yticklabels(["low", "high"])
-        bar.set_label("value of the feature (hollow: missing)", fontsize=9)
+        bar.set_label("value of the feature (rank among people)", fontsize=9)
+        if np.isnan(values[:, shown] + contributions[:, shown]).any():
+            handles, labels = axes.get_legend_handles_labels()
+            figure.legend(handles[:1], labels[:1], loc="outside lower right", frameon=False, fontsize=9)
     return figure
 
 
@@ -90,7 +97,7 @@ def dependence(
         return figure
     bar = figure.colorbar(_rank_scale(), cax=figure.add_subplot(grid[:, across]), ticks=[0, 1])
     bar.ax.set_yticklabels(["low", "high"], fontsize=8)
-    bar.set_label("value of the second feature, by rank (hollow: missing)\nline: running median", fontsize=8)
+    bar.set_label("value of the second feature, by rank (cross: no value)\nline: running median", fontsize=8)
     return figure
 
 
@@ -184,10 +191,14 @@ _OUTLINED = (Stroke(linewidth=3.6, foreground="white"), Normal())
 """A line that is seen on dark points as on light ones."""
 
 
+_NO_VALUE: dict[str, Any] = {"marker": "x", "s": 9, "linewidths": 0.7, "color": LIGHT, "zorder": 0.9, "label": "no value"}
+"""How a point without a value is marked: in no shade and no form of a rank."""
+
+
 def _points(axes: Axes, along: Floats, up: Floats, shade: Floats) -> None:
-    """Draw points shaded by ranks in [0, 1], hollow where the rank is missing."""
+    """Draw points shaded by ranks in [0, 1], light crosses beneath them where the rank is missing."""
     missing = np.isnan(shade)
-    axes.scatter(along[missing], up[missing], s=7, color="none", edgecolors=MIDDLE, linewidths=0.5)
+    axes.scatter(along[missing], up[missing], **_NO_VALUE)
     axes.scatter(along[~missing], up[~missing], s=7, c=shade[~missing], cmap=RANKS, vmin=0, vmax=1, linewidths=0)
 
 

@@ -23,6 +23,8 @@ LIFT_SHARES = np.arange(1, 101) / 100
 """Shares of pairs addressed at which a lift is stated."""
 FEW = 5.0
 """A cell that chance alone is expected to fill with fewer rows says nothing (Cochran 1954)."""
+INDEPENDENT = "pairs taken as independent"
+"""What a Wilson interval takes for granted, and a person's several pairs are not."""
 NARROWEST = 6.0
 """Inches that a title takes."""
 MOST_TOPICS = 30
@@ -38,14 +40,14 @@ _INK = 0.18
 
 
 def reliability(probability: Floats, label: Floats, *, coverage: float = 0.90, title: str = "Calibration, all topics") -> Figure:
-    """Plot observed rates against predicted probabilities, in tenths of the predictions, with Wilson intervals.
+    """Plot observed rates against predicted probabilities, in tenths of the predictions, with Wilson intervals, which take pairs as independent.
 
     `probability` (n,) in [0, 1]; `label` (n,) 0 or 1. The points of a calibrated model lie on the diagonal.
     """
     figure = empty_figure(6, 5.5)
     axes = figure.add_subplot()
     _reliability(axes, probability, label, coverage)
-    axes.set(title=title, xlabel="predicted probability (%)", ylabel="people who did engage (%)")
+    axes.set(title=title, xlabel="predicted probability (%)", ylabel="pairs of person and topic with an engagement (%)")
     axes.legend(loc="upper left", frameon=False)
     return figure
 
@@ -53,7 +55,7 @@ def reliability(probability: Floats, label: Floats, *, coverage: float = 0.90, t
 def reliability_by_topic(probability: Floats, label: Floats, topics: Sequence[str], *, coverage: float = 0.90) -> Figure:
     """Plot one small calibration curve per topic, in tenths of its predictions, with its expected calibration error (`models.metrics.ece`).
 
-    `probability` and `label` are (n, n_topics), `label` NaN where unknown.
+    Intervals as in `reliability`. `probability` and `label` are (n, n_topics), `label` NaN where unknown.
     """
     across = min(4, max(1, len(topics)))
     down = -(-len(topics) // across)
@@ -64,7 +66,7 @@ def reliability_by_topic(probability: Floats, label: Floats, topics: Sequence[st
         _reliability(axes, probability[known, position], label[known, position], coverage)
         found = metrics.ece(label[known, position], probability[known, position])
         axes.set_title(f"{topic}\n" + (f"ECE {found:.3f}" if known.any() else "no label is known"), fontsize=10)
-    figure.suptitle(f"Calibration by topic: tenths of the predictions, {coverage:.0%} intervals", fontsize=11)
+    figure.suptitle(f"Calibration by topic: tenths of the predictions, {coverage:.0%} intervals ({INDEPENDENT})", fontsize=11)
     figure.supxlabel("predicted probability (%)", fontsize=10)
     figure.supylabel("people who did engage (%)", fontsize=10)
     return figure
@@ -250,7 +252,14 @@ def _reliability(axes: Axes, probability: Floats, label: Floats, coverage: float
     most = max(float(high.max()), float(mean.max())) * 1.05
     axes.plot([0, most], [0, most], color=MIDDLE, linestyle="--", linewidth=1.2, label="calibrated")
     axes.errorbar(
-        mean, rate, yerr=np.vstack([rate - low, high - rate]), fmt="o-", markersize=4, color=DARK, capsize=3, label=f"observed, {coverage:.0%} interval"
+        mean,
+        rate,
+        yerr=np.vstack([rate - low, high - rate]),
+        fmt="o-",
+        markersize=4,
+        color=DARK,
+        capsize=3,
+        label=f"observed, {coverage:.0%} interval ({INDEPENDENT})",
     )
     axes.set(xlim=(0, most), ylim=(0, most))
 

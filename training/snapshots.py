@@ -6,8 +6,8 @@ One person is on one side of the split only, and every training label was comple
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class Side:
 
 @dataclass(frozen=True)
 class AffinityDataset:
-    """Training and test rows of `topics`, with where they come from; `source` is `engagement` or `labels`."""
+    """Training and test rows of `topics`, with where they come from; `source` is `engagement` or `labels`, `parents` the parent of each topic that has one."""
 
     train: Side
     test: Side
@@ -80,6 +80,7 @@ class AffinityDataset:
     table_versions: dict[str, int]
     sampled: int
     """Rows left out because there were more than the configuration's `max_rows`."""
+    parents: Mapping[str, str] = field(default_factory=dict)
 
 
 def affinity_dataset(
@@ -115,7 +116,13 @@ def affinity_dataset(
         vocabulary_fingerprint=vectors.vocabulary_fingerprint,
         table_versions=dict(versions),
         sampled=sampled,
+        parents=parents_of(workspace.vocabulary, topics),
     )
+
+
+def parents_of(vocabulary: Vocabulary, topics: Sequence[str]) -> dict[str, str]:
+    """Return the parent of each of these topics that has one."""
+    return {topic.id: topic.parent for topic in vocabulary.topics if topic.parent is not None and topic.id in topics}
 
 
 def _answerable(y: Floats, exposed: Flags, test: Flags) -> Floats:
@@ -240,14 +247,15 @@ def _found(relations: Relations, rows: pd.DataFrame, config: AffinityConfig, pai
 
 
 def _labelled_rows(path: Path, vocabulary: Vocabulary, config: AffinityConfig, now: datetime) -> tuple[pd.DataFrame, Floats, tuple[str, ...]]:
-    rows, y, topics = read_labels(path, vocabulary, now=now)
+    reach = timedelta(days=config.gap_days + config.horizon_days)
+    rows, y, topics = read_labels(path, vocabulary, now=now, reach=reach)
     if rows["split"].notna().all():
         rows["test"] = rows["split"] == "test"
     else:
         times = rows["as_of"].drop_duplicates()
         cut = times.max() if len(times) <= MANY_TIMES else rows["as_of"].quantile(1 - config.test_share)
         test = held_apart(rows["person_id"].tolist(), share=config.test_share, seed=config.seed)
-        complete = rows["as_of"] + pd.Timedelta(days=config.gap_days + config.horizon_days) <= cut
+        complete = rows["as_of"] + reach <= cut
         kept = np.where(test, rows["as_of"] >= cut, complete)
         rows, y = rows.assign(test=test)[kept].reset_index(drop=True), y[kept]
     _both_sides(rows)

@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 Setting = dict[str, int | float]
 
 RANDOM_TRIALS = 10
-"""Trials drawn at random before the estimator has seen enough to propose: Optuna's own default."""
+"""Finished trials before the estimator proposes, the setting in use being the first: those between are drawn at random. Optuna's own default."""
 PRUNE_AFTER = 5
 """Complete trials before any trial is ended early."""
 DIGITS = 3

@@ -35,7 +35,7 @@ class TrialError(ValueError):
 class TrialDataset:
     """One contrast of n people: `arm` (treatment 1) against the control arm (treatment 0).
 
-    `X` (n, F) as of each person's assignment; `y` (n,) the outcome, so that more is better; `treatment` and `propensity` (n,), the
+    `X` (n, F) as of each person's assignment; `y` (n,) the outcome, so that more is better, NaN where it is missing; `treatment` and `propensity` (n,), the
     known probability of `arm` given that it was drawn that or control; `units` (n,) what was drawn as one; `counts` says who was left out.
     """
 
@@ -63,8 +63,41 @@ class TrialDataset:
         return hash_rows(self.person_ids, self.as_ofs, self.y, self.treatment, self.propensity, units, self.X.to_numpy())
 
 
-def trial_datasets(workspace: Workspace, experiment_id: str, config: PersuadabilityConfig, *, now: datetime, progress: Progress = None) -> list[TrialDataset]:
-    """Return one dataset per arm of the experiment against control, arms in the order of `audience.toml`, as they were known at `now`.
+@dataclass(frozen=True, repr=False)
+class ExperimentRows:
+    """Everyone drawn in one experiment, as it was known at one time: `drawn` (person_id, arm, probability, as_of, unit, stratum, value) and `X`, row by row.
+
+    `arms` are the messages, in the order of `audience.toml`.
+    """
+
+    experiment: Experiment
+    drawn: pd.DataFrame
+    X: pd.DataFrame
+    arms: tuple[str, ...]
+    counts: dict[str, int]
+    definitions_hash: str
+    vocabulary_fingerprint: str
+    table_versions: dict[str, int]
+
+    @property
+    def outcome(self) -> Floats:
+        """The outcome (n,), so that more is better, NaN where it is missing."""
+        return self.drawn["value"].to_numpy(dtype=np.float64) * (1.0 if self.experiment.engagement == "higher" else -1.0)
+
+
+@dataclass(frozen=True, repr=False)
+class MessageTrial:
+    """All messages of an experiment beside each other: rows of strata that have every arm. `propensity` has a column per arm, control first."""
+
+    X: pd.DataFrame
+    y: Floats
+    arm: NDArray[np.str_]
+    propensity: pd.DataFrame
+    units: NDArray[np.str_]
+
+
+def experiment_rows(workspace: Workspace, experiment_id: str, *, now: datetime, progress: Progress = None) -> ExperimentRows:
+    """Return everyone drawn in an experiment with their vectors as of their assignment, as it was known at `now`.
 
     Raises VocabularyError for an unknown experiment and TrialError, which says what is wrong and counts it.
     """
@@ -74,29 +107,51 @@ def trial_datasets(workspace: Workspace, experiment_id: str, config: Persuadabil
     everyone, counts = _drawn(history, experiment, versions, now)
     arms = _arms(everyone, experiment)
     vectors = build_rows(history, workspace.vocabulary, everyone[["person_id", "as_of"]], versions=versions, progress=progress)
-    X = as_frame(vectors)
+    told = (vectors.definitions_hash, vectors.vocabulary_fingerprint, dict(versions))
+    return ExperimentRows(experiment, everyone, as_frame(vectors), tuple(arms), counts, *told)
+
+
+def trial_datasets(rows: ExperimentRows, config: PersuadabilityConfig) -> list[TrialDataset]:
+    """Return one dataset per arm of the experiment against control. Raises TrialError, which says what is wrong and counts it."""
     datasets = []
-    for arm in arms:
-        kept, propensity, lone = _contrast(everyone, experiment, arm)
-        rows = everyone[kept]
-        _enough(rows, arm, experiment, config)
+    for arm in rows.arms:
+        kept, propensity, lone = _contrast(rows.drawn, rows.experiment, arm)
+        mine = rows.drawn[kept]
+        _enough(mine, arm, rows.experiment, config)
         dataset = TrialDataset(
-            experiment=experiment,
+            experiment=rows.experiment,
             arm=arm,
-            X=X.loc[kept].reset_index(drop=True),
-            y=rows["value"].to_numpy(dtype=np.float64) * (1.0 if experiment.engagement == "higher" else -1.0),
-            treatment=np.asarray(rows["arm"] == arm, dtype=np.float64),
+            X=rows.X.loc[kept].reset_index(drop=True),
+            y=rows.outcome[kept],
+            treatment=np.asarray(mine["arm"] == arm, dtype=np.float64),
             propensity=propensity,
-            units=rows["unit"].to_numpy(dtype=str),
-            person_ids=rows["person_id"].to_numpy(dtype=str),
-            as_ofs=rows["as_of"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]"),
-            counts=counts | {"in_stratum_of_one_arm": lone},
-            definitions_hash=vectors.definitions_hash,
-            vocabulary_fingerprint=vectors.vocabulary_fingerprint,
-            table_versions=dict(versions),
+            units=mine["unit"].to_numpy(dtype=str),
+            person_ids=mine["person_id"].to_numpy(dtype=str),
+            as_ofs=mine["as_of"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]"),
+            counts=rows.counts | {"in_stratum_of_one_arm": lone},
+            definitions_hash=rows.definitions_hash,
+            vocabulary_fingerprint=rows.vocabulary_fingerprint,
+            table_versions=rows.table_versions,
         )
         datasets.append(dataset)
     return datasets
+
+
+def message_trial(rows: ExperimentRows, config: PersuadabilityConfig) -> MessageTrial | None:
+    """Return the messages of an experiment beside each other; None where there are fewer than two that share strata with enough people.
+
+    Probabilities are those stated, divided by their sum over the arms, since people of other arms (a holdout) are not there.
+    """
+    columns = [rows.experiment.control, *rows.arms]
+    stated = rows.drawn.pivot_table(index="stratum", columns="arm", values="probability", aggfunc="max").reindex(columns=columns).dropna()
+    kept = rows.drawn["stratum"].isin(stated.index).to_numpy(dtype=bool)
+    mine = rows.drawn[kept]
+    answered = mine.loc[mine["value"].notna(), "arm"].value_counts()
+    if len(rows.arms) < 2 or any(answered.get(arm, 0) < config.minimum_per_arm for arm in columns):
+        return None
+    shares = stated.div(stated.sum(axis=1), axis=0).loc[mine["stratum"]].reset_index(drop=True)
+    X = rows.X.loc[kept].reset_index(drop=True)
+    return MessageTrial(X, rows.outcome[kept], mine["arm"].to_numpy(dtype=str), shares, mine["unit"].to_numpy(dtype=str))
 
 
 def known_propensity(frame: pd.DataFrame, arm: str, control: str) -> Floats:
@@ -118,7 +173,7 @@ def known_propensity(frame: pd.DataFrame, arm: str, control: str) -> Floats:
 
 
 def _drawn(history: History, experiment: Experiment, versions: dict[str, int], now: datetime) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return who was drawn and has the outcome (person_id, arm, probability, as_of, unit, stratum, value), by person, and the counts."""
+    """Return who was drawn (person_id, arm, probability, as_of, unit, stratum, value), by person, and the counts; without an outcome the value is missing."""
     files = {table: history.files(table, versions[table]) for table in ("assignments", "outcomes")}
     for table, found in files.items():
         if not found:
@@ -142,7 +197,7 @@ def _drawn(history: History, experiment: Experiment, versions: dict[str, int], n
     if not known.any():
         raise TrialError(f"nobody has the outcome {experiment.outcome!r} of experiment {experiment.id!r} yet")
     counts = {"assigned": len(frame), "without_outcome": int((~known).sum())}
-    return frame[known].drop(columns="too_early").reset_index(drop=True), counts
+    return frame.drop(columns="too_early"), counts
 
 
 def _arms(everyone: pd.DataFrame, experiment: Experiment) -> list[str]:
@@ -172,7 +227,7 @@ def _contrast(everyone: pd.DataFrame, experiment: Experiment, arm: str) -> tuple
 
 def _enough(rows: pd.DataFrame, arm: str, experiment: Experiment, config: PersuadabilityConfig) -> None:
     for each in (arm, experiment.control):
-        people = int((rows["arm"] == each).sum())
+        people = int(((rows["arm"] == each) & rows["value"].notna()).sum())
         if people < config.minimum_per_arm:
             raise TrialError(
                 f"arm {each!r} of experiment {experiment.id!r} has {people} people with the outcome in strata shared with the other arm; at least "

@@ -25,7 +25,6 @@ from scipy import stats
 from features.imports import import_files
 from features.workspace import Workspace
 from models.affinity import TopicAffinity
-from models.levels import NO_STEPS
 from training.config import AffinityConfig
 from training.experiment import write_results
 from training.fit import parents
@@ -39,9 +38,9 @@ NAMES = {
     "observed rate": "groups whose observed rate does, its own noise added",
     "width": "mean width of the interval",
     "steps": "how far levels move between blocks, as learned (log-odds)",
-    "true rate, sampling alone": "groups whose true rate lies in an interval of sampling error alone",
-    "observed rate, sampling alone": "groups whose observed rate does, its own noise added (sampling error alone)",
-    "width, sampling alone": "mean width of that interval",
+    "true rate, two blocks later": "the same two blocks after the latest known one: true rate",
+    "observed rate, two blocks later": "observed rate, two blocks later",
+    "width, two blocks later": "mean width, two blocks later",
     "served": "mean probability served",
     "true": "mean true probability",
 }
@@ -90,13 +89,12 @@ def coverage(model: TopicAffinity, dataset: AffinityDataset, true: Floats) -> di
     return {name: float(np.mean(each)) for name, each in holds.items()} | {"width": float(np.mean(widths)), "steps": model.steps_.sd}
 
 
-def without_steps(model: TopicAffinity, dataset: AffinityDataset) -> TopicAffinity:
-    """Return the model with intervals of sampling alone: calibrated anew on the same rows, as if levels never moved."""
-    latest = dataset.train.block == dataset.train.block.max()
-    model.steps_, kept = NO_STEPS, model.steps_
-    plain = model.recalibrated(dataset.train.X[latest], dataset.train.y[latest], groups=dataset.train.person_ids[latest])
-    model.steps_ = kept
-    return plain
+def one_block_earlier(dataset: AffinityDataset, topics_parents: dict[str, str]) -> TopicAffinity:
+    """Return a model that knows nothing of the latest block, and is told that its predictions are used two blocks after its own latest."""
+    train = dataset.train
+    kept = train.block < train.block.max()
+    model = TopicAffinity(list(dataset.topics), parents=topics_parents, lead=2.0)
+    return model.fit(train.X[kept], train.y[kept], groups=train.person_ids[kept], block=train.block[kept])
 
 
 def main() -> None:
@@ -111,8 +109,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as passing:
             model, dataset, true = campaign(Path(passing) / "campaign", given.people, seed, config)
             line = {"seed": seed, **coverage(model, dataset, true)}
-            plain = coverage(without_steps(model, dataset), dataset, true)
-            line |= {f"{name}, sampling alone": plain[name] for name in ("true rate", "observed rate", "width")}
+            earlier = coverage(one_block_earlier(dataset, dict(model.parents)), dataset, true)
+            line |= {f"{name}, two blocks later": earlier[name] for name in ("true rate", "observed rate", "width")}
             line |= {"served": float(model.predict_proba(dataset.test.X).mean()), "true": float(true.mean())}
         found.append(line)
         print(f"{line} ({time.perf_counter() - begun:.0f} s)", file=sys.stderr, flush=True)

@@ -1,10 +1,12 @@
 """Cross-fitting: nothing of a fold left out reaches its predictions; doubly robust scores are unbiased whatever the outcome models say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.boosting import BinnedRows
-from models.nuisance import Trial, aipw_scores, cross_fit
+from models.nuisance import Expected, Trial, aipw_scores, cross_fit
 
 TREES = {"num_trees": 10, "parameters": {"learning_rate": 0.3, "num_leaves": 4, "min_data_in_leaf": 10}}
 
@@ -15,7 +17,7 @@ def trial(n_rows=600, *, y=None, seed=0):
     treatment = (rng.random(n_rows) < 0.4).astype(np.int64)
     outcome = X[:, 0] + treatment * (1 + X[:, 1]) + rng.normal(size=n_rows) if y is None else y
     rows = np.arange(n_rows)
-    return X, Trial(outcome.astype(np.float64), treatment, np.full(n_rows, 0.4), rows, rows % 4, np.ones(n_rows))
+    return X, Trial(outcome.astype(np.float64), treatment, np.tile([0.6, 0.4], (n_rows, 1)), rows, rows % 4, np.ones(n_rows))
 
 
 def test_no_outcome_of_a_fold_left_out_reaches_a_prediction():
@@ -26,16 +28,16 @@ def test_no_outcome_of_a_fold_left_out_reaches_a_prediction():
     assert np.isfinite(before.mu).all()
     for fold in range(4):
         changed = np.where(given.folds == fold, given.y + 100, given.y)
-        after = cross_fit(rows, Trial(changed, given.treatment, given.propensity, given.groups, given.folds, given.weight), **TREES)
-        np.testing.assert_array_equal(after.excluding(fold), before.excluding(fold))
+        after = cross_fit(rows, replace(given, y=changed), **TREES)
+        np.testing.assert_array_equal(after.excluding(fold).mu, before.excluding(fold).mu)
         own = given.folds == fold
-        np.testing.assert_array_equal(after.own()[own], before.own()[own])
-        assert (after.own()[~own] != before.own()[~own]).any()
+        np.testing.assert_array_equal(after.own().mu[own], before.own().mu[own])
+        assert (after.own().mu[~own] != before.own().mu[~own]).any()
 
 
 def test_expected_outcomes_are_those_of_the_arm():
     X, given = trial(4000)
-    mu = cross_fit(BinnedRows(X, ("a", "b", "c"), n_jobs=1), given, num_trees=40, parameters=TREES["parameters"]).own()
+    mu = cross_fit(BinnedRows(X, ("a", "b", "c"), n_jobs=1), given, num_trees=40, parameters=TREES["parameters"]).own().mu
     assert np.corrcoef(mu[:, 0], X[:, 0])[0, 1] > 0.9
     assert np.corrcoef(mu[:, 1] - mu[:, 0], 1 + X[:, 1])[0, 1] > 0.8
 
@@ -43,13 +45,13 @@ def test_expected_outcomes_are_those_of_the_arm():
 @pytest.mark.parametrize("mistake", [0.0, 5.0, -30.0])
 def test_scores_are_unbiased_whatever_is_expected(mistake):
     _, given = trial(60_000)
-    scores = aipw_scores(np.full((60_000, 2), mistake), given)
+    scores = aipw_scores(Expected(np.full((60_000, 2), mistake)), given)
     assert scores.mean() == pytest.approx(1.0, abs=5 * scores.std() / np.sqrt(60_000))
 
 
 def test_scores_follow_the_formula():
-    given = Trial(np.array([1.0, 0.0]), np.array([1, 0]), np.array([0.2, 0.25]), np.arange(2), np.arange(2), np.ones(2))
-    scores = aipw_scores(np.array([[0.3, 0.5], [0.4, 0.6]]), given)
+    given = Trial(np.array([1.0, 0.0]), np.array([1, 0]), np.array([[0.8, 0.2], [0.75, 0.25]]), np.arange(2), np.arange(2), np.ones(2))
+    scores = aipw_scores(Expected(np.array([[0.3, 0.5], [0.4, 0.6]])), given)
     np.testing.assert_allclose(scores, [0.5 - 0.3 + (1 - 0.5) / 0.2, 0.6 - 0.4 - (0 - 0.4) / 0.75])
 
 

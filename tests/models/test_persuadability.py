@@ -258,12 +258,13 @@ def test_one_probability_stands_for_all_rows():
         ({"propensity": lambda v: np.where(v > 0.5, 1.0, v)}, r"propensity must lie inside \(0, 1\)"),
         ({"propensity": lambda v: np.where(v > 0.5, np.nan, v)}, r"propensity must lie inside \(0, 1\)"),
         ({"propensity": lambda v: v[:-1]}, r"propensity must be one number per row of X: given shape \(599,\), expected \(600,\)"),
-        ({"y": lambda v: np.where(v == 1, np.nan, v)}, "y is missing or infinite in"),
+        ({"y": lambda v: np.where(v == 1, np.inf, v)}, "y is infinite in"),
+        ({"y": lambda v: np.full(len(v), np.nan)}, "y is missing in every row"),
         ({"y": lambda v: v[:10]}, r"y must be one number per row of X: given shape \(10,\)"),
         ({"y": lambda v: v.reshape(-1, 1)}, r"given shape \(600, 1\)"),
         ({"groups": lambda v: v[:10]}, "groups must be one value per row"),
         ({"groups": lambda v: v // 200}, "2 assignment units"),
-        ({"treatment": lambda v: (np.arange(len(v)) < 2).astype(int)}, "no treated row is left"),
+        ({"treatment": lambda v: (np.arange(len(v)) < 2).astype(int)}, "no treated row with an outcome is left"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_in_words(change, message):
@@ -308,6 +309,7 @@ def test_an_evaluation_names_every_measure_and_can_be_stored(fitted):
     model, *_ = fitted
     evaluation = model.evaluate(capacity=0.3)
     names = {"ate", "autoc", "qini", "slope", "autoc_risk", "qini_risk", "autoc_random", "policy_random", "policy_risk"}
+    names |= {"policy_all", "policy_none", "policy_unlimited", "gates_difference"}
     assert set(evaluation.estimates) == names
     assert all(estimate.name == name for name, estimate in evaluation.estimates.items())
     assert evaluation.estimates["ate"] == model.ate_

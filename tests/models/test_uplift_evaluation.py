@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from models.metrics import Estimate
-from models.uplift_evaluation import evaluate, lower_bound
+from models.uplift_evaluation import LEARNED, evaluate, held_out_uplift, lower_bound
+from models.uplift_groups import gates
+from models.uplift_metrics import autoc, best_linear_predictor, percentile_ranks, policy_value, qini, toc_curve
+from models.uplift_policies import open_policy, policy_table
 
 
 def frame(strength, n_rows=1500, seed=0):
@@ -41,6 +44,74 @@ def test_the_order_of_rows_changes_no_bit():
     judged = frame(0.5)
     shuffled = judged.sample(frac=1.0, random_state=3)
     assert evaluate(shuffled).to_state() == evaluate(judged).to_state()
+
+
+def test_every_measure_is_the_one_that_stands_by_itself():
+    """Sorting once for all of them changes nothing."""
+    judged = frame(0.5)
+    judged["weight"] = np.random.default_rng(1).uniform(0.5, 2.0, len(judged))
+    raw, score, baseline, fold, weight = (judged[name].to_numpy() for name in ("raw", "score", "baseline", "fold", "weight"))
+    uplift, risk = (percentile_ranks(each, folds=fold, sample_weight=weight) for each in (raw, baseline))
+    shared = {"groups": judged["group"].to_numpy(), "sample_weight": weight}
+    found = evaluate(judged, capacity=0.3, capacities=(0.1, 0.4), cost=0.2)
+    line, held = best_linear_predictor(raw, score, folds=fold, **shared), held_out_uplift(raw, score, fold, weight)
+    (policy,) = policy_table(uplift, score, baseline=risk, capacities=(0.3,), **shared)
+    alone = {
+        "ate": line.average,
+        "slope": line.slope,
+        "autoc": autoc(uplift, score, **shared),
+        "qini": qini(uplift, score, **shared),
+        "autoc_risk": autoc(risk, score, **shared),
+        "qini_risk": qini(risk, score, **shared),
+        "policy_random": policy_value(uplift, score, 0.3, **shared),
+        "policy_risk": policy_value(uplift, score, 0.3, against=risk, **shared),
+        "policy_all": policy.over_everybody,
+        "policy_none": policy.over_nobody,
+        "policy_unlimited": open_policy(held, score, cost=0.2, **shared).over_everybody,
+        "gates_difference": gates(raw, score, folds=fold, **shared).difference,
+    }
+    assert set(found.estimates) == {*alone, "autoc_random"}
+    for name, estimate in alone.items():
+        assert (found.estimates[name].value, found.estimates[name].se) == pytest.approx((estimate.value, estimate.se), rel=1e-9), name
+    np.testing.assert_allclose(found.toc.high, toc_curve(uplift, score, **shared).high, rtol=1e-9)
+    assert [each.capacity for each in found.policies] == [0.1, 0.4]
+    assert {name for name in found.estimates if name.startswith("policy")} < set(LEARNED)
+
+
+def test_a_true_ranking_wins_against_every_rival_and_its_groups_rise():
+    judged = frame(0.5)
+    judged["score"] -= 0.5
+    evaluation = evaluate(judged)
+    assert evaluation.gates.monotone
+    assert lower_bound(evaluation.estimates["gates_difference"]) > 0
+    assert lower_bound(evaluation.estimates["policy_unlimited"], 0.05) > 0, "half of the people are harmed, and treating all gains nothing"
+    assert [policy.capacity for policy in evaluation.policies] == [0.05, 0.1, 0.2, 0.5]
+    for policy in evaluation.policies:
+        assert min(rival.low for rival in (policy.over_nobody, policy.over_random, policy.over_everybody)) > 0
+    assert 0.4 < evaluation.unlimited.share < 0.6
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_one_prediction_for_all_gains_nothing_exactly(weighted):
+    judged = frame(0.0)
+    if weighted:
+        judged["weight"] = np.random.default_rng(1).uniform(0.5, 2.0, len(judged))
+    evaluation = evaluate(judged)
+    for name in ("autoc", "qini", "slope", "policy_random", "policy_unlimited", "gates_difference"):
+        assert (evaluation.estimates[name].value, evaluation.estimates[name].se) == (0.0, 0.0), name
+        assert not lower_bound(evaluation.estimates[name]) > 0
+
+
+def test_held_out_uplift_takes_level_and_slope_from_the_other_folds():
+    """Fold 0 learns from fold 1: mean Γ 5, slope (1·2 + 1·2) / (1 + 1) held to 1; fold 1 from fold 0: mean Γ 1, slope -1 held to 0."""
+    raw, scores = np.array([10.0, 12.0, 3.0, 5.0]), np.array([2.0, 0.0, 3.0, 7.0])
+    found = held_out_uplift(raw, scores, np.array([0.0, 0, 1, 1]), np.ones(4))
+    np.testing.assert_allclose(found, [5 - 1, 5 + 1, 1, 1])
+    np.testing.assert_array_equal(held_out_uplift(raw, scores, np.zeros(4), np.ones(4)), raw)
+    for changed in (np.array([9.0, -9.0, 3.0, 7.0]), np.array([2.0, 0.0, 30.0, -7.0])):
+        same = changed == scores
+        other = held_out_uplift(raw, changed, np.array([0.0, 0, 1, 1]), np.ones(4))
+        np.testing.assert_array_equal(other[~same], found[~same], err_msg="a fold's own scores have no say in its prediction")
 
 
 def test_lower_bounds_widen_what_was_learned_by_cross_fitting():

@@ -219,6 +219,8 @@ def test_percentile_ranks_are_within_folds_and_share_ties():
     np.testing.assert_allclose(ranks, [0.625, 0.25, 0.25, 0.875, 0.75, 0.25])
     assert (percentile_ranks(np.full(7, 3.3), folds=[0, 0, 0, 1, 1, 1, 1]) == 0.5).all()
     np.testing.assert_allclose(percentile_ranks([1, 2], sample_weight=[3, 1]), [0.375, 0.875])
+    uneven = np.random.default_rng(0).uniform(0.5, 2.0, 1000)
+    assert (percentile_ranks(np.full(1000, 3.3), folds=np.arange(1000) % 7, sample_weight=uneven) == 0.5).all(), "rounding must not tell folds apart"
     assert percentile_ranks([]).shape == (0,)
 
 

@@ -74,6 +74,13 @@ def test_a_score_says_all_that_a_score_must(served, made):
     assert "|" not in first["text"]
 
 
+def test_a_score_says_whether_it_rests_on_a_history(served, made):
+    answers = made.vectors.frame()["count|kind=any-engagement|channel=any|topic=any|window=all"]
+    people = [answers.index[answers > 0][0], answers.index[answers == 0][0]]
+    results = served.ask(people, ["affinity:*", "persuadability:rent:story"]).json()["results"]
+    assert [[score["basis"] for score in person["scores"]] for person in results] == [["history"] * 3 + [None], ["segment"] * 3 + [None]]
+
+
 def test_without_explain_there_is_no_explanation(served):
     assert served.ask().json()["results"][0]["scores"][0]["explanation"] is None
 

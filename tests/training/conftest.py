@@ -216,5 +216,5 @@ def trained(campaign, tmp_path_factory, empty_store):
     workspace = Workspace.open(root)
     stages = []
     affinity = train_affinity(workspace, now=NOW, progress=lambda stage, share: stages.append((stage, share)))
-    arms = train_persuadability(workspace, "story", now=NOW)
+    arms = train_persuadability(workspace, "story", now=NOW).runs
     return workspace, affinity, arms, stages

@@ -33,7 +33,7 @@ def test_the_workspace_table_is_read(tmp_path):
         ({"persuadability": {"model": {"folds": 5}}}, r"is no parameter of Persuadability.*Did you mean 'n_folds'"),
         ({"affinity": {"spacing_days": 5}}, "reach past the next snapshot"),
         ({"affinity": {"horizon_days": 0}}, r"horizon_days.*greater than or equal to 1.*given: 0"),
-        ({"persuadability": {"capacity": 1.5}}, r"capacity.*less than 1.*given: 1\.5"),
+        ({"persuadability": {"capacity": 1.5}}, r"capacity.*less than or equal to 1.*given: 1\.5"),
     ],
 )
 def test_faults_are_refused_with_a_hint(table, words):

@@ -52,6 +52,8 @@ def test_segments_and_tenths_are_those_of_their_rows(affinity):
     assert line["people"] == mine.sum()
     assert line["log_loss"] == pytest.approx(metrics.log_loss(y[mine].ravel(), p[mine].ravel()))
     assert line["auc"] == pytest.approx(metrics.auc(y[mine].ravel(), p[mine].ravel()))
+    assert line["pr_auc"] == pytest.approx(metrics.average_precision(y[mine].ravel(), p[mine].ravel()))
+    assert line["pr_auc_low"] < line["pr_auc"] < line["pr_auc_high"]
     assert line["gain_low"] < line["gain"] < line["gain_high"]
     tenths = [line for line in about["deciles"] if line["topic"] == "care"]
     assert sum(line["pairs"] for line in tenths) == len(y)

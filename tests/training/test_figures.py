@@ -66,6 +66,7 @@ def test_a_run_keeps_these_pictures():
     assert len(panels) <= 4
     assert any("this topic" in words for words in panels)
     assert not any(words.startswith("recency") for words in panels), "a feature that is missing throughout moves nothing"
+    assert [text.get_text() for legend in figures["contributions"].legends for text in legend.get_texts()] == ["no value"]
     assert "95% band over people" in figures["lift"].axes[0].get_legend().get_texts()[0].get_text()
 
 

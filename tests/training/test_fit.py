@@ -76,7 +76,7 @@ def test_the_plots_are_kept(trained):
     workspace, affinity, arms, _ = trained
     for run, names in (
         (affinity, {"calibration", "calibration_by_topic", "gain", "lift", "contributions", "dependence", "co_engagement"}),
-        (arms[0], {"toc", "gain", "calibration", "contributions"}),
+        (arms[0], {"toc", "gain", "policies", "calibration", "effects", "contributions"}),
     ):
         found = {path.stem for path in Path(workspace.artifacts / run.name / run.run_id / "artifacts" / "plots").glob("*.png")}
         assert found == names
@@ -142,6 +142,16 @@ def test_recalibration_keeps_the_trees_and_is_tried_against_the_champion(trainab
     assert (folder / "model.json").read_bytes() != (before / "model.json").read_bytes()
     assert artefact.check(folder).metadata["recalibrated_from"] == first.digest
     assert artefact.check(folder).metadata["as_of"] > artefact.check(before).metadata["as_of"]
+    card, old = ((each / "card.md").read_text() for each in (folder, before))
+    assert f"The trees are those of an earlier model (`{first.digest}`)" in card
+    assert "of the same season" in card
+    assert "The test is of a later time" not in card
+    assert "The test is of a later time" in old
+    toml = trainable.root / "audience.toml"
+    toml.write_text(toml.read_text().replace("[training.affinity]\n", "[training.affinity]\nseed = 3\n"))
+    with pytest.raises(RegistryError, match=r"not those of the champion are the people held apart \(seed, test_share\): put them back"):
+        recalibrate_affinity(trainable, now=NOW)
+    toml.write_text(toml.read_text().replace("seed = 3\n", ""))
     with pytest.raises(RegistryError, match="none is newer"):
         recalibrate_affinity(trainable, now=NOW - timedelta(days=70))
 

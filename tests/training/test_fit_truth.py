@@ -20,7 +20,7 @@ from training.fit import train_affinity
 from training.gates import gate_lines
 from training.simulation import UNTIL, simulate, write
 from training.snapshots import affinity_dataset
-from training.trials import trial_datasets
+from training.trials import experiment_rows, trial_datasets
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -83,7 +83,7 @@ def test_affinity_comes_near_the_truth_and_the_truth_is_not_beaten(affinity):
 def trials(workspace):
     found = {}
     for experiment in workspace.vocabulary.experiments:
-        (dataset,) = trial_datasets(workspace, experiment.id, PersuadabilityConfig(), now=UNTIL)
+        (dataset,) = trial_datasets(experiment_rows(workspace, experiment.id, now=UNTIL), PersuadabilityConfig())
         model = Persuadability().fit(dataset.X, dataset.y, treatment=dataset.treatment, propensity=dataset.propensity, groups=dataset.units)
         found[experiment.id] = dataset, model
     return found

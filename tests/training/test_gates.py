@@ -18,10 +18,16 @@ def affinity(compared_with=None, **changed):
 
 
 def persuadability(**changed):
-    values = {"autoc": 0.02, "slope": 0.8, "policy_random": 0.01, "ate": 0.05} | changed
-    se = {"autoc": 0.003, "slope": 0.1, "policy_random": 0.002, "ate": 0.01}
+    about = {"experiment": "story", "arm": "card"} | ({"plan": changed.pop("plan")} if "plan" in changed else {})
+    gate = PERSUADABILITY_GATE | {"capacity": changed.pop("capacity", 0.2)}
+    values = {"autoc": 0.02, "slope": 0.8, "policy_random": 0.01, "policy_risk": 0.01, "policy_unlimited": 0.01, "ate": 0.05} | changed
+    se = {"autoc": 0.003, "slope": 0.1, "policy_random": 0.002, "policy_risk": 0.002, "policy_unlimited": 0.002, "ate": 0.01}
     metrics = {name: Estimate.normal(name, value, se[name]) for name, value in values.items()}
-    return Findings("persuadability", metrics, PERSUADABILITY_GATE, {"experiment": "story", "arm": "card"})
+    return Findings("persuadability", metrics, gate, about)
+
+
+def planned(**passed):
+    return {"hash": "a" * 64, "lines": [[name, passed.get(name, True), f"words of {name} 1"] for name in ("time", "outcome", "capacity")]}
 
 
 def failed(findings, champion=None):
@@ -31,6 +37,9 @@ def failed(findings, champion=None):
 def test_good_findings_pass_every_line():
     assert failed(affinity()) == []
     assert failed(persuadability()) == []
+    assert failed(persuadability(plan=planned())) == []
+    assert failed(persuadability(capacity=1.0, policy_random=-1.0, policy_risk=-1.0)) == [], "without a limit nobody is left out to compare with"
+    assert failed(persuadability(ate=-0.01)) == [], "an average effect that may be zero harms nobody"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +55,10 @@ def test_good_findings_pass_every_line():
         (persuadability(slope=0.32), None, "calibration slope"),
         (persuadability(policy_random=0.0046), None, "policy"),
         (persuadability(autoc=-0.02), None, "AUTOC"),
+        (persuadability(policy_risk=0.004), None, "policy against risk"),
+        (persuadability(policy_unlimited=0.004, capacity=1.0), None, "policy against all"),
+        (persuadability(ate=-0.02), None, "no demobilisation"),
+        (persuadability(plan=planned(capacity=False)), None, "plan"),
     ],
 )
 def test_each_line_can_fail_alone_and_says_numbers(findings, champion, line):
@@ -60,7 +73,7 @@ def test_a_topic_fails_by_name_and_only_when_its_interval_lies_below_its_prior()
     words = failures(gate_lines(affinity(**{"ece.tax": 0.06, "log_loss_gain.prior.care": -0.01})))
     assert "tax 0.0600" in words
     assert "care [" in words
-    assert "unsupplied" not in words, "a topic that nobody could answer was not tested"
+    assert "unsupplied 0" not in words, "a topic that nobody could answer has no figure"
 
 
 def test_findings_without_topics_fail_rather_than_pass():
@@ -75,6 +88,25 @@ def test_the_best_rule_is_the_one_of_least_loss_and_stands_in_for_a_champion_not
     worse = affinity("abc", **{"log_loss_gain.recency_frequency": -1.0})
     assert failed(worse, ("abc", affinity())) == []
     assert failed(worse, ("another", affinity())) == ["log loss against best rule"]
+
+
+@pytest.mark.parametrize("gain", [0.02, -0.05])
+def test_a_champion_that_was_not_compared_is_mentioned_with_the_reason(gain):
+    findings = affinity(**{"log_loss_gain.recency_frequency": gain})
+    (alone,), (beside,) = ([line for line in gate_lines(findings, each) if line.name == "log loss against best rule"] for each in (None, ("abc", affinity())))
+    assert "champion" not in alone.words
+    assert beside.passed == alone.passed == (gain > 0), "it decides nothing"
+    assert beside.words.startswith(alone.words)
+    assert "a champion, which was not compared with: it was tested on other rows" in beside.words
+
+
+def test_topics_that_could_not_be_measured_are_named():
+    for changed in ({}, {"ece.tax": 0.06, "log_loss_gain.prior.tax": -0.01}):
+        lines = {line.name: line.words for line in gate_lines(affinity(**changed))}
+        for name in ("calibration by topic", "topics against prior"):
+            assert lines[name].endswith("; served without labels to test on, so not measured: unsupplied")
+    everything = replace(affinity(), about={"topics": ["care", "tax"]})
+    assert not any("not measured" in line.words for line in gate_lines(everything))
 
 
 def test_a_champion_that_took_office_later_is_compared_by_what_both_logged_on_the_same_rows():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,6 +69,14 @@ def test_a_model_that_is_fitted_is_not_fitted_again_and_gives_the_others_its_par
     points = learning_curve(rows, CONFIG, whole=whole)
     assert trees == [3, 3, 3]
     assert points[-1].log_loss.value == pytest.approx(metrics.log_loss(rows.test.y.ravel(), whole.predict_proba(rows.test.X).ravel()))
+
+
+def test_without_a_model_the_others_have_the_parents_that_training_gives(monkeypatch):
+    seen = []
+    fit = TopicAffinity.fit
+    monkeypatch.setattr(TopicAffinity, "fit", lambda self, *args, **kwargs: seen.append(self.parents) or fit(self, *args, **kwargs))
+    learning_curve(replace(dataset(), parents={"care": "housing"}), CONFIG, points=2)
+    assert seen == [{"care": "housing"}] * 2
 
 
 def test_rows_of_one_block_are_cut_by_people():

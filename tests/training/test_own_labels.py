@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -7,6 +7,7 @@ import pytest
 from training.own_labels import LabelsError, read_labels
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
+REACH = timedelta(days=31)
 
 
 def frame(**changed):
@@ -22,7 +23,7 @@ def frame(**changed):
 def read(table, campaign, tmp_path, name="labels.parquet"):
     path = tmp_path / name
     table.to_csv(path, index=False) if name.endswith(".csv") else table.to_parquet(path)
-    return read_labels(path, campaign.vocabulary, now=NOW)
+    return read_labels(path, campaign.vocabulary, now=NOW, reach=REACH)
 
 
 @pytest.mark.parametrize("name", ["labels.parquet", "labels.csv"])
@@ -62,6 +63,17 @@ def test_faults_are_named_without_people(campaign, tmp_path, changed, words):
     assert "van:" not in str(caught.value)
 
 
+def test_a_label_whose_window_has_not_ended_is_refused(campaign, tmp_path):
+    whole = ["2026-09-30T23:59:59Z", "2026-10-01T00:00:00Z", "2025-12-01T00:00:00Z"]
+    assert len(read(frame(as_of=pd.to_datetime(whole, utc=True)), campaign, tmp_path)[0]) == 3, "windows that end now are known"
+    begun = ["2026-10-01T00:00:01Z", "2026-10-31T00:00:00Z", "2025-12-01T00:00:00Z"]
+    with pytest.raises(
+        LabelsError, match=r"2 labels have an as_of less than 31 days \(gap_days \+ horizon_days\) before 2026-11-01.*not ended.*training\.affinity"
+    ) as caught:
+        read(frame(as_of=pd.to_datetime(begun, utc=True)), campaign, tmp_path)
+    assert "van:" not in str(caught.value)
+
+
 def test_a_person_on_both_sides_is_refused(campaign, tmp_path):
     both = frame(person_id=["van:1"] * 3, split=["train", "train", "test"])
     with pytest.raises(LabelsError, match="1 people stand on both sides"):
@@ -70,13 +82,13 @@ def test_a_person_on_both_sides_is_refused(campaign, tmp_path):
 
 def test_files_that_are_not_labels(campaign, tmp_path):
     with pytest.raises(LabelsError, match="does not exist"):
-        read_labels(tmp_path / "none.csv", campaign.vocabulary, now=NOW)
+        read_labels(tmp_path / "none.csv", campaign.vocabulary, now=NOW, reach=REACH)
     (tmp_path / "labels.txt").write_text("x")
     with pytest.raises(LabelsError, match=r"parquet or \.csv"):
-        read_labels(tmp_path / "labels.txt", campaign.vocabulary, now=NOW)
+        read_labels(tmp_path / "labels.txt", campaign.vocabulary, now=NOW, reach=REACH)
     (tmp_path / "broken.parquet").write_text("x")
     with pytest.raises(LabelsError, match="cannot be read"):
-        read_labels(tmp_path / "broken.parquet", campaign.vocabulary, now=NOW)
+        read_labels(tmp_path / "broken.parquet", campaign.vocabulary, now=NOW, reach=REACH)
     with pytest.raises(LabelsError, match="missing columns: as_of, label"):
         read(frame()[["person_id", "topic"]], campaign, tmp_path)
     with pytest.raises(LabelsError, match="no label"):

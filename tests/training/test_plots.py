@@ -74,6 +74,23 @@ def test_missing_values_stand_apart(explained):
     assert "rank" in bar.get_ylabel()
 
 
+def test_points_without_a_value_are_marked_apart_in_a_swarm_and_named(explained):
+    contributions, values = explained
+    contributions[:50, 1] = np.nan
+    figure = plots.beeswarm(contributions, values, ["a", "b", "c"], unit="logits", title="Swarm")
+    drawn = figure.axes[0].collections
+    without = [dots for dots in drawn if dots.get_label() == "no value"]
+    assert [len(dots.get_offsets()) for dots in without] == [0, 50, 60], "c, b, a from below"
+    assert (without[1].get_offsets()[:, 0] == 0).all(), "a column that does not apply contributes nothing"
+    assert sum(len(dots.get_offsets()) for dots in drawn) == 3 * 600
+    shades = colormaps[plots.RANKS](np.linspace(0, 1, 256))[:, :3]
+    assert np.linalg.norm(shades - without[1].get_edgecolors()[0][:3], axis=1).min() > 0.2, "no shade of a rank"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["no value"]
+    whole = plots.beeswarm(np.nan_to_num(contributions), np.nan_to_num(values), ["a", "b", "c"], unit="logits", title="Swarm")
+    assert whole.legends == []
+
+
 def test_rows_to_which_a_column_does_not_apply_are_not_drawn(explained):
     contributions, values = explained
     contributions[values[:, 2] > 0, 0] = np.nan

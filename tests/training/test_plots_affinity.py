@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -6,6 +8,9 @@ from scipy import stats
 from models import metrics
 from training import plots_affinity as plots
 from training.resampling import PersonBootstrap
+
+NAMES_ONLY = {"topic"}
+"""Axes along which names stand, which have no unit."""
 
 
 @pytest.fixture
@@ -208,5 +213,25 @@ def test_every_figure_is_drawn_with_units_on_its_axes(predictions, tmp_path):
         path = tmp_path / f"{number}.png"
         figure.savefig(path)
         assert path.stat().st_size > 4000
-        words = " ".join([figure.get_supxlabel(), figure.get_supylabel(), *(axes.get_xlabel() + axes.get_ylabel() for axes in figure.axes)])
-        assert "(" in words, "an axis names its unit"
+        drawn = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+        along, up = (
+            [words for words in (each, *own) if words]
+            for each, own in (
+                (figure.get_supxlabel(), [axes.get_xlabel() for axes in drawn]),
+                (figure.get_supylabel(), [axes.get_ylabel() for axes in drawn]),
+            )
+        )
+        bars = [axes.get_xlabel() or axes.get_ylabel() for axes in figure.axes if axes not in drawn]
+        assert along, "something is said along the figure"
+        assert up, "and upwards"
+        for words in [*along, *up, *bars]:
+            assert re.search(r"\(.*[\w%].*\)$", words) or words in NAMES_ONLY, f"{words!r} names no unit"
+
+
+def test_whoever_reads_a_reliability_is_told_what_is_counted_and_what_is_taken_for_granted(predictions):
+    probability, label = predictions
+    overall = plots.reliability(probability.ravel(), label.ravel()).axes[0]
+    assert overall.get_ylabel() == "pairs of person and topic with an engagement (%)"
+    assert "90% interval (pairs taken as independent)" in overall.get_legend().get_texts()[1].get_text()
+    by_topic = plots.reliability_by_topic(probability, label, ["housing", "climate", "care"])
+    assert "(pairs taken as independent)" in by_topic.get_suptitle()

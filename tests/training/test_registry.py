@@ -49,7 +49,7 @@ def findings(kind, **changed):
         values |= {f"log_loss_gain.{rule}": 0.1 for rule in ("prior", "share", "recency_frequency")} | {"ece.care": 0.02, "log_loss_gain.prior.care": 0.1}
         gate = {"ece": 0.02, "coverage": 0.95}
     else:
-        values = {"ate": 0.05, "autoc": 0.02, "slope": 0.8, "policy_random": 0.01}
+        values = {"ate": 0.05, "autoc": 0.02, "slope": 0.8, "policy_random": 0.01, "policy_risk": 0.01}
         gate = {"autoc_alpha": 0.01, "slope_alpha": 0.01, "policy_alpha": 0.05, "capacity": 0.2}
     metrics = {name: Estimate.normal(name, value, 0.001) for name, value in (values | changed).items()}
     return Findings(kind, metrics, gate, {"experiment": "story", "arm": "letter", "topics": ["care"]})
@@ -111,6 +111,8 @@ def test_promoting_again_and_going_back_work(workspace, register):
         (STORY, {"autoc": 0.0}, "AUTOC"),
         (STORY, {"slope": 0.0}, "calibration slope"),
         (STORY, {"policy_random": 0.0}, "policy"),
+        (STORY, {"policy_risk": 0.0}, "policy against risk"),
+        (STORY, {"ate": -0.2}, "no demobilisation"),
         (STORY, {"slope": float("nan")}, "calibration slope"),
     ],
 )

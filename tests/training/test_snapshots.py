@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.workspace import Workspace
 from training.config import AffinityConfig
+from training.own_labels import LabelsError
 from training.snapshots import SnapshotError, affinity_dataset, hash_rows, held_apart, snapshot_times
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -213,6 +215,26 @@ def test_own_labels_without_a_split_are_split_over_time_and_people(campaign, tmp
     assert (found.train.as_ofs + np.timedelta64(31, "D")).max() <= found.test.as_ofs.min()
     assert len(set(found.train.block)) == CONFIG.snapshots - 1 or len(set(found.train.block)) <= CONFIG.snapshots
     assert (np.diff(found.train.block[np.argsort(found.train.as_ofs, kind="stable")]) >= 0).all()
+
+
+def test_own_labels_look_as_far_ahead_as_the_configuration_says(campaign, tmp_path):
+    people = [f"van:{number:04d}" for number in range(20)]
+    path = write_labels(
+        tmp_path / "labels.parquet", people, [pd.Timestamp("2026-10-10", tz="UTC")], split=lambda person, _: "test" if person < "van:0005" else "train"
+    )
+    with pytest.raises(LabelsError, match="40 labels have an as_of less than 31 days"):
+        affinity_dataset(campaign, CONFIG, now=NOW, labels=path)
+    nearer = CONFIG.model_copy(update={"horizon_days": 7, "gap_days": 0})
+    assert len(affinity_dataset(campaign, nearer, now=NOW, labels=path).test) == 5
+
+
+def test_the_dataset_says_which_topics_have_a_parent(tmp_path, by_hand):
+    root = by_hand.open_empty(tmp_path).root
+    words = (root / "audience.toml").read_text().replace("[topics.care]\n", '[topics.care]\nparent = "housing"\n')
+    (root / "audience.toml").write_text(words)
+    workspace = Workspace.open(root)
+    by_hand.interactions(workspace, [f"a:{number}" for number in range(20)], NOW - timedelta(days=200), topic="care")
+    assert affinity_dataset(workspace, CONFIG, now=NOW).parents == {"care": "housing"}
 
 
 def test_labels_that_leave_one_side_empty_say_so(campaign, tmp_path):

@@ -1,5 +1,6 @@
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,22 @@ def test_it_gets_better_than_it_began(tmp_path):
     late = sum(abs(trial.setting["rate"] - 0.3) for trial in tried[-10:])
     early = sum(abs(trial.setting["rate"] - 0.3) for trial in tried[1:11])
     assert late < early, "later proposals are nearer to the best"
+
+
+def test_so_many_trials_do_not_depend_on_what_was_found_the_setting_in_use_among_them(tmp_path):
+    settings = []
+    for name, turned in (("one", 1), ("other", -1)):
+        with opened(tmp_path / name) as study:
+            for _ in range(RANDOM_TRIALS + 1):
+                with study.trial() as trial:
+                    trial.value = turned * loss(trial.setting)
+            settings.append([tried.setting for tried in study.finished()])
+    one, other = settings
+    assert one[0] == FIRST
+    assert one[:RANDOM_TRIALS] == other[:RANDOM_TRIALS]
+    assert one[RANDOM_TRIALS] != other[RANDOM_TRIALS], "the estimator proposes what comes next"
+    words = {9: "nine", 10: "ten"}[RANDOM_TRIALS - 1]
+    assert f"The next {words} are drawn at random" in (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
 
 
 def test_stopped_interrupted_killed_and_continued_is_what_never_stopped(tmp_path):

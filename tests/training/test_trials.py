@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -7,8 +9,9 @@ import pytest
 from features.history import History
 from features.vectors import build_rows
 from features.vocabulary import VocabularyError
+from training.choice import message_choice
 from training.config import PersuadabilityConfig
-from training.trials import TrialError, known_propensity, trial_datasets
+from training.trials import TrialError, experiment_rows, known_propensity, message_trial, trial_datasets
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 CONFIG = PersuadabilityConfig(minimum_per_arm=10)
@@ -17,7 +20,7 @@ ASSIGNED = NOW - timedelta(days=60)
 
 @pytest.fixture(scope="module")
 def datasets(campaign):
-    return trial_datasets(campaign, "story", CONFIG, now=NOW)
+    return trial_datasets(experiment_rows(campaign, "story", now=NOW), CONFIG)
 
 
 def test_one_contrast_per_arm_in_the_order_of_the_vocabulary(datasets):
@@ -37,12 +40,14 @@ def test_vectors_are_as_of_assignment_and_outcomes_are_the_stored_ones(campaign,
     built = build_rows(History(campaign.tables, campaign.vocabulary), campaign.vocabulary, rows)
     assert np.array_equal(dataset.X.to_numpy(), built.matrix, equal_nan=True)
     stored = History(campaign.tables, campaign.vocabulary).read("outcomes").to_pandas().set_index("person_id")["value"]
-    assert dataset.y.tolist() == stored.loc[dataset.person_ids].tolist()
+    expected = stored.reindex(dataset.person_ids).to_numpy(dtype=float)
+    np.testing.assert_array_equal(dataset.y, expected)
+    assert 0 < np.isnan(expected).sum() < 12, "people without an outcome stay, and are told apart"
     assert len(set(dataset.units)) < len(dataset)
 
 
 def test_hashes_are_stable_and_differ_between_arms(campaign, datasets):
-    again = trial_datasets(campaign, "story", CONFIG, now=NOW)
+    again = trial_datasets(experiment_rows(campaign, "story", now=NOW), CONFIG)
     assert [dataset.hash for dataset in again] == [dataset.hash for dataset in datasets]
     assert datasets[0].hash != datasets[1].hash
 
@@ -101,17 +106,17 @@ def bare(tmp_path, by_hand):
 
 def test_strata_with_one_arm_only_are_left_out_and_counted(bare):
     workspace = bare(stratum=lambda number: "lone" if number % 6 == 1 else "shared")
-    (dataset,) = trial_datasets(workspace, "story", CONFIG, now=NOW)
+    (dataset,) = trial_datasets(experiment_rows(workspace, "story", now=NOW), CONFIG)
     assert dataset.counts["in_stratum_of_one_arm"] == 10
     assert len(dataset) == 50
     assert set(dataset.units) == set(dataset.person_ids), "without a unit everyone was drawn alone"
 
 
 def test_lower_is_better_turns_the_sign(bare):
-    workspace = bare()
+    workspace = bare(outcome="complaints")
     path = workspace.root / "audience.toml"
-    path.write_text(path.read_text().replace('outcome = "pledge"', 'outcome = "pledge"\nengagement = "lower"'))
-    (dataset,) = trial_datasets(type(workspace).open(workspace.root), "story", CONFIG, now=NOW)
+    path.write_text(path.read_text().replace('outcome = "pledge"', 'outcome = "complaints"\nengagement = "lower"'))
+    (dataset,) = trial_datasets(experiment_rows(type(workspace).open(workspace.root), "story", now=NOW), CONFIG)
     assert set(dataset.y) == {-1.0}
 
 
@@ -128,14 +133,38 @@ def test_lower_is_better_turns_the_sign(bare):
 )
 def test_experiments_that_cannot_be_learned_from(bare, changed, words):
     with pytest.raises(TrialError, match=words) as caught:
-        trial_datasets(bare(**changed), "story", CONFIG, now=NOW)
+        trial_datasets(experiment_rows(bare(**changed), "story", now=NOW), CONFIG)
     assert "nb:" not in str(caught.value)
 
 
 def test_unknown_and_missing_experiments(campaign, tmp_path, by_hand):
     with pytest.raises(VocabularyError, match="Did you mean 'story'"):
-        trial_datasets(campaign, "storry", CONFIG, now=NOW)
+        trial_datasets(experiment_rows(campaign, "storry", now=NOW), CONFIG)
     with pytest.raises(TrialError, match="audience import assignments"):
-        trial_datasets(by_hand.open_empty(tmp_path), "story", CONFIG, now=NOW)
+        trial_datasets(experiment_rows(by_hand.open_empty(tmp_path), "story", now=NOW), CONFIG)
     with pytest.raises(TrialError, match="nobody is assigned"):
-        trial_datasets(campaign, "story", CONFIG, now=ASSIGNED)
+        trial_datasets(experiment_rows(campaign, "story", now=ASSIGNED), CONFIG)
+
+
+def test_messages_stand_beside_each_other_with_probabilities_that_add_up(campaign):
+    rows = experiment_rows(campaign, "story", now=NOW)
+    trial = message_trial(rows, CONFIG)
+    assert set(trial.arm) == {"control", "letter", "Card"}
+    assert list(trial.propensity.columns) == ["control", "letter", "Card"]
+    np.testing.assert_allclose(trial.propensity.sum(axis=1), 1.0)
+    assert len(trial.X) == len(trial.y) == len(trial.units) == 360
+    assert message_trial(rows, PersuadabilityConfig(minimum_per_arm=10_000)) is None
+    one = replace(rows, arms=("letter",))
+    assert message_trial(one, CONFIG) is None
+
+
+def test_the_choice_among_messages_is_told_with_every_effect(campaign):
+    rows = experiment_rows(campaign, "story", now=NOW)
+    config = CONFIG.model_copy(update={"model": {"n_folds": 3, "nuisance_trees": 10, "num_trees": 10, "n_jobs": 1}})
+    choice = message_choice(rows, config)
+    assert choice.best in {"letter", "Card"}
+    assert set(choice.effects) == {"letter", "Card"}
+    assert choice.effects[choice.best].value == max(estimate.value for estimate in choice.effects.values())
+    assert choice.best in str(choice).splitlines()[1], "the best comes first"
+    assert {"ate.letter", "ate.Card.low", "lead", "by_person.high", "personal"} <= set(choice.metrics())
+    assert json.loads(json.dumps(choice.to_state()))["best"] == choice.best

@@ -1,0 +1,125 @@
+"""Learners of uplift: each finds a simulated truth, all share nuisances, and missing outcomes do not bend what is learned."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special
+
+from models.learners import LEARNERS, target
+from models.nuisance import Expected, Trial, aipw_scores, arm_scores
+from models.persuadability import Persuadability
+
+SMALL = {"n_folds": 3, "nuisance_trees": 40, "nuisance_max_depth": 3, "num_trees": 60, "learning_rate": 0.1, "min_child_share": 0.03, "n_jobs": 1}
+
+
+@cache
+def campaign(n_rows=6000, seed=0):
+    """A third get the message; it lifts a continuous outcome for those whose first column is positive. Returns X, y, treatment, probability, truth."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, 3)).astype(np.float32)
+    chance = np.where(X[:, 2] > 0, 0.25, 0.4)
+    treatment = (rng.random(n_rows) < chance).astype(int)
+    truth = 0.2 + 0.6 * (X[:, 0] > 0)
+    y = 0.8 * X[:, 1] + truth * treatment + rng.normal(scale=0.7, size=n_rows)
+    return pd.DataFrame(X, columns=["a", "b", "c"]), y, treatment, chance, truth
+
+
+@cache
+def fitted(learner):
+    X, y, treatment, chance, _ = campaign()
+    return Persuadability(**SMALL, learner=learner).fit(X, y, treatment=treatment, propensity=chance)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_each_learner_finds_a_simulated_truth(learner):
+    model = fitted(learner)
+    fresh, *_, truth = campaign(3000, 1)
+    uplift = model.predict_uplift(fresh)
+    assert np.corrcoef(uplift, truth)[0, 1] > 0.85
+    assert np.sqrt(np.mean((uplift - truth) ** 2)) < 0.6 * truth.std()
+    assert model.evaluate().verdict().heterogeneous
+    parts = model.contributions(fresh)
+    np.testing.assert_allclose(parts.base + parts.values.sum(axis=1), uplift, atol=1e-9)
+
+
+@pytest.mark.parametrize("learner", ["r", "x", "t"])
+def test_nuisances_of_another_learner_give_the_same_bits(learner):
+    X, y, treatment, chance, _ = campaign()
+    shared = Persuadability(**SMALL, learner=learner).fit(X, y, treatment=treatment, propensity=chance, nuisances=fitted("dr").nuisances_)
+    assert shared.booster_.model_to_string() == fitted(learner).booster_.model_to_string()
+    assert shared.ate_ == fitted("dr").ate_, "the average effect is that of the same doubly robust scores"
+
+
+def test_nuisances_of_other_data_are_refused():
+    X, y, treatment, chance, _ = campaign()
+    with pytest.raises(ValueError, match="of other data, other folds"):
+        Persuadability(**SMALL).fit(X, y + 1, treatment=treatment, propensity=chance, nuisances=fitted("dr").nuisances_)
+    with pytest.raises(ValueError, match="another kind of learner"):
+        Persuadability(**SMALL, learner="s").fit(X, y, treatment=treatment, propensity=chance, nuisances=fitted("dr").nuisances_)
+    with pytest.raises(ValueError, match="dr, r, x, t, s"):
+        Persuadability(**SMALL, learner="u").fit(X, y, treatment=treatment, propensity=chance)
+
+
+def _trial(n_rows=40_000, seed=3):
+    rng = np.random.default_rng(seed)
+    arm = rng.choice(3, n_rows, p=[0.5, 0.2, 0.3])
+    y = np.array([0.1, 0.4, -0.2])[arm] + rng.normal(size=n_rows)
+    rows = np.arange(n_rows)
+    return Trial(y, arm, np.tile([0.5, 0.2, 0.3], (n_rows, 1)), rows, rows % 3, np.ones(n_rows))
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize(("arm", "effect"), [(1, 0.3), (2, -0.3)])
+def test_the_best_constant_is_the_average_effect_of_the_arm(learner, arm, effect):
+    """With the right expected outcomes, the weighted mean of what is learned is the effect, for any learner and any of several arms."""
+    trial = _trial()
+    found = target(learner, Expected(np.tile([0.1, 0.4, -0.2], (len(trial.y), 1))), trial, arm)
+    assert np.average(found.value, weights=found.weight) == pytest.approx(effect, abs=0.05)
+
+
+def test_the_targets_follow_their_formulas():
+    trial = Trial(np.array([1.0, 0.0, 1.0]), np.array([1, 0, 2]), np.tile([0.5, 0.125, 0.375], (3, 1)), np.arange(3), np.arange(3), np.array([1.0, 2.0, 1.0]))
+    expected = Expected(np.array([[0.3, 0.5, 0.2], [0.4, 0.6, 0.2], [0.1, 0.2, 0.3]]))
+    e = 0.2
+    r, x, t = (target(name, expected, trial, 1) for name in ("r", "x", "t"))
+    np.testing.assert_allclose(r.value[:2], [(1 - (e * 0.5 + (1 - e) * 0.3)) / (1 - e), (0 - (e * 0.6 + (1 - e) * 0.4)) / -e])
+    np.testing.assert_allclose(r.weight, [(1 - e) ** 2, 2 * e**2, 0])
+    np.testing.assert_allclose(x.value[:2], [1 - 0.3, 0.6 - 0])
+    np.testing.assert_allclose(x.weight, [(1 - e) / e, 2 * e / (1 - e), 0])
+    np.testing.assert_allclose(t.value, [0.2, 0.2, 0.1])
+    np.testing.assert_allclose(t.weight, [1, 2, 1])
+    np.testing.assert_allclose(arm_scores(expected, trial)[2], [0.1, 0.2, 0.3 + (1 - 0.3) / 0.375])
+
+
+@pytest.mark.parametrize("learner", ["dr", "r", "x"])
+def test_outcomes_missing_by_arm_and_vector_do_not_bend_the_effect(learner):
+    """Contacted people with a high second column answer least, and their outcome is the highest: leaving them out would lose a third of the effect."""
+    X, y, treatment, chance, truth = campaign(12_000, 5)
+    answered = np.random.default_rng(6).random(len(y)) < special.expit(1.5 - 2.0 * treatment * X["b"].to_numpy())
+    seen = np.where(answered, y, np.nan)
+    model = Persuadability(**SMALL, learner=learner).fit(X, seen, treatment=treatment, propensity=chance)
+    kept = answered.nonzero()[0]
+    naive = Persuadability(**SMALL, learner=learner).fit(X.iloc[kept], y[kept], treatment=treatment[kept], propensity=chance[kept])
+    assert abs(model.ate_.value - truth.mean()) < 3 * model.ate_.se
+    assert model.n_missing_ == (~answered).sum()
+    assert len(model.out_of_fold_) == len(y)
+    assert abs(model.ate_.value - truth.mean()) < 0.5 * abs(y[kept][treatment[kept] == 1].mean() - y[kept][treatment[kept] == 0].mean() - truth.mean())
+    assert naive.n_missing_ == 0
+    fresh, *_, true = campaign(3000, 1)
+    assert np.sqrt(np.mean((model.predict_uplift(fresh) - true) ** 2)) < 0.7 * true.std()
+
+
+def test_missing_outcomes_are_scored_by_their_expectation():
+    trial = Trial(np.array([1.0, np.nan]), np.array([1, 1]), np.full((2, 2), 0.5), np.arange(2), np.arange(2), np.ones(2))
+    scores = aipw_scores(Expected(np.array([[0.3, 0.5], [0.4, 0.7]]), np.array([0.8, 0.8])), trial)
+    np.testing.assert_allclose(scores, [0.5 - 0.3 + (1 - 0.5) / (0.5 * 0.8), 0.7 - 0.4])
+
+
+def test_a_monotone_uplift_never_falls_as_its_column_grows():
+    X, y, treatment, chance, _ = campaign()
+    model = Persuadability(**SMALL, monotone={"a": 1, "b": -1}).fit(X, y, treatment=treatment, propensity=chance)
+    ladder = pd.DataFrame({"a": np.linspace(-3, 3, 50), "b": 0.0, "c": 0.0}).astype(np.float32)
+    assert (np.diff(model.predict_raw(ladder)) >= 0).all()
+    assert (np.diff(model.predict_raw(ladder.rename(columns={"a": "b", "b": "a"})[["a", "b", "c"]])) <= 0).all()
