@@ -23,8 +23,8 @@ Integers = NDArray[np.int64]
 
 ALPHA = 0.01
 """Level of the one-sided tests of heterogeneity, fixed before any outcome was seen."""
-LEARNED = ("autoc", "qini", "slope", "policy_random", "policy_risk", "policy_all", "policy_none", "policy_unlimited", "gates_difference")
-"""Estimates that judge a ranking learned on the other folds of the same people."""
+LEARNED = ("autoc", "qini", "slope", "policy_random", "policy_all", "policy_none", "policy_unlimited", "gates_difference")
+"""Estimates that judge a ranking learned on the other folds of the same people, and whose errors that makes too small (not so `policy_risk`: decision 0002)."""
 CROSS_FITTING = 2**0.5
 """How far cross-fitting stretches the spread of those estimates where there is nothing to find.
 

@@ -55,7 +55,7 @@ def test_good_findings_pass_every_line():
         (persuadability(slope=0.32), None, "calibration slope"),
         (persuadability(policy_random=0.0046), None, "policy"),
         (persuadability(autoc=-0.02), None, "AUTOC"),
-        (persuadability(policy_risk=0.004), None, "policy against risk"),
+        (persuadability(policy_risk=0.003), None, "policy against risk"),
         (persuadability(policy_unlimited=0.004, capacity=1.0), None, "policy against all"),
         (persuadability(ate=-0.02), None, "no demobilisation"),
         (persuadability(plan=planned(capacity=False)), None, "plan"),
