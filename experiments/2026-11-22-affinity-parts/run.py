@@ -31,7 +31,7 @@ from models.ranking import TopicRanking
 from training.experiment import write_results
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-DATA = ("movielens", "movielens-later", "polis-austria", "polis-biodiversity")
+DATA = ("movielens-later", "polis-austria", "polis-biodiversity")
 DRAWS = 400
 PARTS: dict[str, dict[str, Any]] = {
     "as it is": {},
