@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from models.affinity import TopicAffinity
 from models.explanation import Contributions
 from models.persuadability import Persuadability
 from serving.names import ScoreName
+from serving.schemas import Basis
 
 _PERCENTAGE_POINTS = 100.0
 _FEW = 32
@@ -35,13 +36,14 @@ class ChampionError(ValueError):
 class Served:
     """Values of n people in the served scale: `values`, `low` and `high` (n,); NaN where there is no interval.
 
-    `history` (n,) says who engaged with anything before, where that makes a difference: the others' score rests on attributes and on what was sent.
+    `basis` (n,) says what an affinity rests on: the person's history; for who never engaged, the segment (attributes and what was sent); or, for a topic
+    that nobody could have answered when the model was trained, nothing of the topic itself. None for a persuadability.
     """
 
     values: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    history: NDArray[np.bool_] | None = None
+    basis: Sequence[Basis] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,11 @@ class Champion:
         margins = model.predict_margin(X)  # once for both: the trees are the cost; `predict_proba` is expit of the very same
         places = [model.topic_number(str(score.topic)) for score in scores]
         intervals = [np.asarray(model.intervals_.predict(margins[:, place], place)) for place in places]
-        history = model.has_history(X)
-        return [Served(expit(margins[:, place]), interval[:, 0], interval[:, 1], history) for place, interval in zip(places, intervals, strict=True)]
+        own: list[Basis] = ["history" if known else "segment" for known in model.has_history(X).tolist()]
+        fresh: list[Basis] = ["new_topic"] * len(own)
+        bases = [own if model.layout_.named[place] else fresh for place in places]
+        told = zip(places, intervals, bases, strict=True)
+        return [Served(expit(margins[:, place]), interval[:, 0], interval[:, 1], basis) for place, interval, basis in told]
 
 
 def load_champion(folder: Path, key: bytes, *, threads: int) -> Champion:

@@ -40,6 +40,10 @@ class ScoreRequest(BaseModel):
     language: Language | None = Field(default=None, description="the language of reasons and of refusals; by default the workspace's")
 
 
+Basis = Literal["history", "segment", "new_topic"]
+"""What an affinity rests on."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelReference:
     """Which model made a score: `digest` is the SHA-256 of its manifest, which holds the digests of its files."""
@@ -74,7 +78,8 @@ class Explanation:
 class Score:
     """One score of one person. `low` and `high` hold with probability `coverage`; without them `interval_absent` says why.
 
-    `basis` of a probability: `history`, or `segment` where the person never engaged with anything: it then rests on attributes and on what was sent.
+    `basis` of a probability: `history`; `segment` where the person never engaged with anything: it then rests on attributes and on what was sent; or
+    `new_topic` where nobody could have answered the topic when the model was trained: it then rests on the topic's relatives, if it has a parent.
     """
 
     name: str
@@ -91,7 +96,7 @@ class Score:
     valid_until: datetime
     decision_id: str
     explanation: Explanation | None = None
-    basis: Literal["history", "segment"] | None = None
+    basis: Basis | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from serving.bands import band
 from serving.champion import Champion, Served
 from serving.loaded import Loaded
 from serving.names import ScoreName, closest, expand
-from serving.schemas import Explanation, ModelReference, NoScore, PersonScores, Reason, Score, ScoreAnswer, ScoreRequest
+from serving.schemas import Basis, Explanation, ModelReference, NoScore, PersonScores, Reason, Score, ScoreAnswer, ScoreRequest
 from serving.words import did_you_mean, no_interval_words, refusal_words
 
 Entry = Score | NoScore
@@ -107,9 +106,7 @@ def _scored(asking: _Asking, champion: Champion, one: ScoreName, served: Served,
     model = ModelReference(champion.name, champion.version, champion.digest)
     valid_until = asking.as_of + timedelta(days=asking.loaded.settings.scores_valid_days)
     entries: list[Entry] = []
-    bases: list[Literal["history", "segment"] | None] = [None] * len(asking.decisions)
-    if served.history is not None:
-        bases = ["history" if known else "segment" for known in served.history.tolist()]
+    bases: Sequence[Basis | None] = [None] * len(asking.decisions) if served.basis is None else served.basis
     rows = zip(served.values.tolist(), served.low.tolist(), served.high.tolist(), asking.decisions, explanations, bases, strict=True)
     for value, low, high, decision, explanation, basis in rows:
         has_interval = math.isfinite(low) and math.isfinite(high)
