@@ -22,7 +22,8 @@ from models.folds import row_order
 from models.growing import BIN_SAMPLE, CHUNK, Progress, grow, mean_of, raw_margins
 from models.intervals import GroupInterval
 from models.labels import Labels, held_out, sampled
-from models.levels import NO_STEPS, Shift, Steps, level_shift, steps_of
+from models.levels import NO_STEPS, Steps
+from models.moves import measured_steps
 from models.pooled import Layout, activity_column, counted_columns, embedded_columns, history_templates
 from models.relatives import TopicRelatives
 
@@ -33,8 +34,6 @@ CATEGORY_SMOOTHING = 1.0
 """LightGBM's smoothing and extra penalty of splits by topic; its default of 10 is for categories with few rows, and topics have many."""
 REFIT_ROWS = 250_000
 """Known pairs of row and topic up to which trees are grown again on all rows unless told otherwise."""
-ORIGIN_ROWS, ORIGIN_TREES, ORIGIN_RATE = 20_000, 60, 0.1
-"""Pooled rows on either side of such a measurement, and the trees of its model: levels need few."""
 
 
 class TopicAffinity(BaseEstimator):
@@ -171,7 +170,10 @@ class TopicAffinity(BaseEstimator):
         again = np.count_nonzero(~np.isnan(labels.y)) <= REFIT_ROWS if self.refit is None else self.refit
         if again:
             self.booster_ = self._grow(matrix, labels, np.arange(len(matrix)), "growing trees on all rows", progress)
-        self.steps_ = NO_STEPS if block is None or not self.origins else self._steps(matrix, labels)
+        self.steps_ = NO_STEPS
+        if block is not None and self.origins:
+            parameters = self.tree_parameters(self.layout_)
+            self.steps_ = measured_steps(self.layout_, matrix, labels, parameters, origins=self.origins, forget=self._forgotten)
         self._calibrate(judged, judges, unseen, self._raw_margins(judged) if again else None)
         return self
 
@@ -354,34 +356,6 @@ class TopicAffinity(BaseEstimator):
             given = parameters | seeds
             found.append(grow(self.layout_, matrix, labels, rows, given, num_trees=self.num_trees, forget=self._forgotten, stage=told, progress=progress))
         return mean_of(found)
-
-    def _steps(self, matrix: NDArray[np.float32], labels: Labels) -> Steps:
-        """Return how far levels moved from a block to the next: predictions by a small model of the blocks before, in either."""
-        latest = int(labels.block.max(initial=0))
-        parameters = self.tree_parameters(self.layout_) | {"learning_rate": ORIGIN_RATE}
-        moves = []
-        for origin in range(max(1, latest - self.origins), latest):
-            learned, first, second = (
-                sampled(labels, np.flatnonzero(chosen), ORIGIN_ROWS, self.random_state)
-                for chosen in (labels.block < origin, labels.block == origin, labels.block == origin + 1)
-            )
-            if len(np.unique(labels.y[learned][~np.isnan(labels.y[learned])])) < 2:
-                continue
-            booster = grow(self.layout_, matrix, labels, learned, parameters, num_trees=ORIGIN_TREES, forget=self._forgotten)
-            sides = [self._shifts(raw_margins(booster, self.layout_, matrix[rows], self.n_jobs), labels, rows) for rows in (first, second)]
-            moves.append([(sides[0][topic], sides[1][topic]) for topic in sides[0] if topic in sides[1]])
-        return steps_of(moves)
-
-    @staticmethod
-    def _shifts(margins: Floats, labels: Labels, rows: Integers) -> dict[int, Shift]:
-        """Return by how much margins (n, n_topics) of these rows are off, by topic, where there are labels of both kinds."""
-        found = {}
-        for topic in range(len(labels.topics)):
-            known = ~np.isnan(labels.y[rows, topic])
-            mine = rows[known]
-            if len(np.unique(labels.y[mine, topic])) == 2:
-                found[topic] = level_shift(margins[known, topic], labels.y[mine, topic], labels.people[mine], labels.weight[mine])
-        return found
 
     def _calibrate(self, matrix: NDArray[np.float32], labels: Labels, unseen: Floats, served: Floats | None) -> None:
         """Fit calibration and intervals on held-out rows: raw margins (n, n_topics) of trees that never saw them, and of those served where they did."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from features.workspace import Workspace
 from training.gates import Findings
@@ -52,6 +54,12 @@ def markdown(records: Records) -> str:
     heads = list(records[0])
     lines = [heads, ["---"] * len(heads), *([str(record[head]) for head in heads] for record in records)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def compact(results: Any) -> str:
+    """Return JSON with an indent, in which a list of plain values stands on one line: an estimate is a line, not five."""
+    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
+    return re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text) + "\n"
 
 
 def write_results(folder: Path, tables: dict[str, Records]) -> None:

@@ -17,7 +17,6 @@ import io
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -207,14 +206,12 @@ def written(results: Mapping[str, Any], out: Path) -> None:
     from peers import OURS, PEERS
     from report import tables
 
-    from training.experiment import write_results
+    from training.experiment import compact, write_results
 
     if (out / "README.md").is_file():
         with contextlib.redirect_stdout(io.StringIO()):  # the tables of all data sets, after each of them
             write_results(out, tables(results, PEERS[OURS].label))
-    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
-    text = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text)  # an estimate is a line, not five
-    (out / "results.json").write_text(text + "\n", encoding="utf-8")
+    (out / "results.json").write_text(compact(results), encoding="utf-8")
 
 
 def main() -> None:

@@ -16,7 +16,6 @@ import io
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -220,14 +219,12 @@ def written(results: Mapping[str, Any], out: Path) -> None:
     from data import SLOPE
     from report import tables
 
-    from training.experiment import write_results
+    from training.experiment import compact, write_results
 
     if (out / "README.md").is_file():
         with contextlib.redirect_stdout(io.StringIO()):  # the tables of all data sets, after each of them
             write_results(out, tables(results, SLOPE))
-    text = json.dumps(rounded(results), indent=1, ensure_ascii=False, allow_nan=False)
-    text = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text)  # an estimate is a line, not four
-    (out / "results.json").write_text(text + "\n", encoding="utf-8")
+    (out / "results.json").write_text(compact(rounded(results)), encoding="utf-8")
 
 
 def rounded(value: Any) -> Any:

@@ -22,4 +22,7 @@ def test_a_love_plot_is_drawn_with_units_arms_and_thresholds(tmp_path):
 
 
 def test_a_love_plot_of_nothing_is_still_a_figure(tmp_path):
-    love_plot([], np.zeros((0, 1)), ["letter"], control="control", title="Balance").savefig(tmp_path / "love.png")
+    figure = love_plot([], np.zeros((0, 1)), ["letter"], control="control", title="Balance")
+    figure.savefig(tmp_path / "love.png")
+    assert (tmp_path / "love.png").stat().st_size > 0
+    assert not figure.axes[0].get_yticklabels()
