@@ -14,15 +14,16 @@ from scipy import special
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from models.blend import blend
 from models.calibration import TopicPlatt
 from models.columns import check_columns, frame_matrix
 from models.embedding import TopicEmbedding
 from models.explanation import TOPIC, Contributions
 from models.folds import row_order
-from models.growing import BIN_SAMPLE, CHUNK, Progress, grow, mean_of, raw_margins
+from models.growing import BIN_SAMPLE, CHUNK, Progress, grow, raw_margins
 from models.intervals import GroupInterval
 from models.labels import Labels, held_out, sampled
-from models.levels import NO_STEPS, Steps
+from models.levels import Steps, steps_ahead
 from models.moves import measured_steps
 from models.pooled import Layout, activity_column, counted_columns, embedded_columns, history_templates
 from models.relatives import TopicRelatives
@@ -72,14 +73,14 @@ class TopicAffinity(BaseEstimator):
     refit : whether trees are grown again on all rows once calibration is known; by default, where data are few and a second growing costs seconds.
     bag : how many boosters, each with a seed of its own, are averaged into one; each costs a growing, and each is worth less than the one before.
     max_rows : most pooled rows the trees are grown on; beyond it whole people are drawn at random. None for all.
-    origins : at how many blocks, the latest ones, it is measured how far levels move until the next; with 0, intervals are of sampling alone.
-    lead : how many blocks of time lie between the latest block and the use of the predictions: levels are taken to wander on, block by block.
+    origins : at how many blocks, the latest ones, it is measured how far levels move from there on; with 0, intervals are of sampling alone.
+    lead : how many blocks of time lie between the latest block and the use of the predictions: levels move with time (`models.levels.steps_ahead`).
     coverage : of the intervals. random_state, n_jobs : seed; threads.
 
     Attributes
     ----------
     booster_ : lgb.Booster. topics_, columns_ : tuples of str. calibration_ : TopicPlatt. intervals_ : GroupInterval.
-    prior_ : (n_topics,) mean label. steps_ : Steps, how far levels move from a block to the next. layout_ : Layout.
+    prior_ : (n_topics,) mean label. steps_ : (lags,) of Steps, how far levels move within one block, two and three; empty without blocks. layout_ : Layout.
     n_features_in_ : int. feature_names_in_ : (F,) array of str.
 
     """
@@ -170,7 +171,7 @@ class TopicAffinity(BaseEstimator):
         again = np.count_nonzero(~np.isnan(labels.y)) <= REFIT_ROWS if self.refit is None else self.refit
         if again:
             self.booster_ = self._grow(matrix, labels, np.arange(len(matrix)), "growing trees on all rows", progress)
-        self.steps_ = NO_STEPS
+        self.steps_: tuple[Steps, ...] = ()
         if block is not None and self.origins:
             parameters = self.tree_parameters(self.layout_)
             self.steps_ = measured_steps(self.layout_, matrix, labels, parameters, origins=self.origins, forget=self._forgotten)
@@ -256,7 +257,7 @@ class TopicAffinity(BaseEstimator):
             "calibration": self.calibration_.to_state(),
             "intervals": self.intervals_.to_state(),
             "prior": self.prior_.tolist(),
-            "steps": list(self.steps_),
+            "steps": [list(step) for step in self.steps_],
         }
 
     @classmethod
@@ -269,7 +270,7 @@ class TopicAffinity(BaseEstimator):
         model.n_features_in_, model.feature_names_in_ = len(model.columns_), np.array(model.columns_, dtype=object)
         model.calibration_, model.intervals_ = TopicPlatt.from_state(state["calibration"]), GroupInterval.from_state(state["intervals"])
         model.prior_ = np.array(state["prior"], dtype=np.float64).reshape(-1)
-        model.steps_ = Steps(*map(float, state.get("steps", NO_STEPS)))
+        model.steps_ = tuple(Steps(*map(float, step)) for step in state["steps"])
         lengths = {len(model.topics_), len(model.prior_), len(model.calibration_.slope_), len(model.intervals_.knots_)}
         if len(lengths) != 1:
             raise ValueError("calibration, intervals, prior and topics differ in number")
@@ -355,7 +356,7 @@ class TopicAffinity(BaseEstimator):
             told = f"{stage} ({number + 1}/{self.bag})" if self.bag > 1 else stage
             given = parameters | seeds
             found.append(grow(self.layout_, matrix, labels, rows, given, num_trees=self.num_trees, forget=self._forgotten, stage=told, progress=progress))
-        return mean_of(found)
+        return blend(found)
 
     def _calibrate(self, matrix: NDArray[np.float32], labels: Labels, unseen: Floats, served: Floats | None) -> None:
         """Fit calibration and intervals on held-out rows: raw margins (n, n_topics) of trees that never saw them, and of those served where they did."""
@@ -364,7 +365,7 @@ class TopicAffinity(BaseEstimator):
         n_topics = len(labels.topics)
         self.calibration_ = TopicPlatt().fit(raw, topic, y, n_topics=n_topics, sample_weight=weight, cold=cold)
         logit = self.calibration_.margin(raw, topic, cold)
-        steps = Steps(self.steps_.sd * float(np.sqrt(self.lead)), self.steps_.freedom)
+        steps = steps_ahead(self.steps_, self.lead)
         moved = logit
         if served is not None:
             self.calibration_.keep_level(served[row, topic], logit, topic, sample_weight=weight, cold=cold)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightgbm as lgb
@@ -85,28 +84,6 @@ def grow(
     data = dataset(pooled, labels.y[row, topic], parameters, weight=weight)
     booster = lgb.train(dict(parameters), data, num_trees, callbacks=[reporter(stage, progress)] if progress else None)
     return lgb.Booster(model_str=booster.model_to_string())
-
-
-def mean_of(boosters: Sequence[lgb.Booster]) -> lgb.Booster:
-    """Return one booster whose margin, for every row, is the mean of theirs; its trees are all of theirs, with leaves of so much less."""
-    if len(boosters) == 1:
-        return boosters[0]
-    texts = [booster.model_to_string(num_iteration=-1) for booster in boosters]
-    trees = [_scaled(tree, 1 / len(texts)) for text in texts for tree in _TREE.findall(text.partition("end of trees")[0])]
-    numbered = [f"Tree={number}\n{tree}" for number, tree in enumerate(trees)]
-    head, tail = texts[0].partition("tree_sizes=")[0], texts[0].partition("end of trees")[2]
-    sizes = " ".join(str(len(tree)) for tree in numbered)
-    merged = lgb.Booster(model_str=f"{head}tree_sizes={sizes}\n\n{''.join(numbered)}end of trees{tail}")
-    return lgb.Booster(model_str=merged.model_to_string())  # which counts importances anew
-
-
-_TREE = re.compile(r"^Tree=\d+\n(.*?\n\n\n)", re.DOTALL | re.MULTILINE)
-_OUTPUT = re.compile(r"^(leaf_value|internal_value|shrinkage)=(.*)$", re.MULTILINE)
-
-
-def _scaled(tree: str, share: float) -> str:
-    """Return the text of a tree whose outputs are a share of what they were."""
-    return _OUTPUT.sub(lambda line: f"{line[1]}={' '.join(repr(share * float(value)) for value in line[2].split())}", tree)
 
 
 def dataset(pooled: PooledRows, y: Floats, parameters: Mapping[str, Any], **further: Any) -> lgb.Dataset:

@@ -33,7 +33,7 @@ class Shift(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """How far levels move from one block to the next: standard deviation in logits, and how many moves it was learned from (degrees of freedom)."""
+    """How far levels move from one block to a later one: standard deviation in logits, and how many moves it was learned from (degrees of freedom)."""
 
     sd: float
     freedom: float
@@ -41,6 +41,8 @@ class Steps(NamedTuple):
 
 NO_STEPS = Steps(0.0, 1.0)
 """Where time plays no part."""
+PRIOR = Steps(PRIOR_STEP_SD, PRIOR_STEPS)
+"""What is taken for granted of the next block."""
 
 
 def level_shift(logit: Floats, y: Floats, groups: Integers, weight: Floats, *, centre: float | None = None) -> Shift:
@@ -67,16 +69,39 @@ def level_shift(logit: Floats, y: Floats, groups: Integers, weight: Floats, *, c
     return Shift(shift, float(np.sqrt(clustered + np.sum(residual[-2:] ** 2))) / information, len(codes), codes, scores / information)
 
 
-def steps_of(moves: Sequence[Sequence[tuple[Shift, Shift]]]) -> Steps:
-    """Return how far levels move, from `moves`: per origin, the shifts of each group in a block and in the one after, by the same predictions.
+def steps_of(moves: Sequence[Sequence[tuple[Shift, Shift]]], prior: Steps = PRIOR) -> Steps:
+    """Return how far levels move, from `moves`: per origin, the shifts of each group in a block and in a later one, by the same predictions.
 
     A move's square, less the variance that sampling gives it (people who are in both blocks tell of both), estimates the variance of moves; groups of one
-    origin share its season, so an origin counts once, and for no less than nothing. Without moves, as with fewer than three blocks, it is what is
-    taken for granted: PRIOR_STEP_SD.
+    origin share its season, so an origin counts once, and for no less than nothing. The `prior` counts as so many more; it is all there is where there are no
+    moves, as with fewer than three blocks.
     """
     origins = [max(float(np.mean([(after.value - before.value) ** 2 - _sampling(before, after) for before, after in pairs])), 0.0) for pairs in moves if pairs]
-    variance = (PRIOR_STEPS * PRIOR_STEP_SD**2 + float(np.sum(origins))) / (PRIOR_STEPS + len(origins))
-    return Steps(float(np.sqrt(variance)), PRIOR_STEPS + len(origins))
+    variance = (prior.freedom * prior.sd**2 + float(np.sum(origins))) / (prior.freedom + len(origins))
+    return Steps(float(np.sqrt(variance)), prior.freedom + len(origins))
+
+
+def steps_by_lag(moves: Sequence[Sequence[Sequence[tuple[Shift, Shift]]]]) -> tuple[Steps, ...]:
+    """Return how far levels move within one block, two blocks, … of time, from the moves of each lag (`steps_of`).
+
+    What is taken for granted of a lag, worth PRIOR_STEPS moves, is what was learned of the one before and half of what a random walk would add: some levels
+    come back, as a season does, and some wander off.
+    """
+    found: list[Steps] = []
+    for lag, each in enumerate(moves):
+        found.append(steps_of(each, Steps(found[-1].sd * float(np.sqrt(1 + 0.5 / lag)), PRIOR_STEPS) if found else PRIOR))
+    return tuple(found)
+
+
+def steps_ahead(steps: Sequence[Steps], lead: float) -> Steps:
+    """Return how far levels move within `lead` blocks of time, from `steps` by lag: 1, 2, …; none without any.
+
+    Between two lags the variance is interpolated; after the last it grows with time, as that of a random walk.
+    """
+    if not steps:
+        return NO_STEPS
+    variance = float(np.interp(lead, np.arange(len(steps) + 1), [0.0, *(step.sd**2 for step in steps)])) * max(1.0, lead / len(steps))
+    return Steps(float(np.sqrt(variance)), steps[min(max(int(np.ceil(lead)), 1), len(steps)) - 1].freedom)
 
 
 def _sampling(before: Shift, after: Shift) -> float:

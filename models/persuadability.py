@@ -13,11 +13,12 @@ from scipy import stats
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from models.blend import blend
 from models.boosting import BinnedRows
 from models.columns import check_columns, frame_matrix
 from models.explanation import Contributions
 from models.folds import group_codes, grouped_folds, row_order
-from models.learners import LEARNERS, Learner, Target, target
+from models.learners import LEARNERS, Learner, Target, parts_of, stacked, target
 from models.metrics import Estimate
 from models.nuisance import CONTROL, Nuisances, Progress, Trial, aipw_scores, cross_fit
 from models.uplift_evaluation import Evaluation, evaluate
@@ -44,7 +45,7 @@ class Persuadability(BaseEstimator):
 
     Parameters
     ----------
-    learner : `dr`, `r`, `x`, `t` or `s`; scores, calibration, intervals and judgement are the same for all.
+    learner : `dr`, `r`, `x`, `t`, `s`, or `stack` of dr and t; scores, calibration, intervals and judgement are the same for all.
     n_folds : folds of assignment units, at least 3 (two are left out at once).
     nuisance_trees, nuisance_learning_rate, nuisance_max_depth, nuisance_min_child_samples, nuisance_l2 : the outcome models.
     num_trees, learning_rate, max_depth : the final booster.
@@ -59,6 +60,7 @@ class Persuadability(BaseEstimator):
     booster_ : lgb.Booster, the final model of τ, before shrinkage.
     ate_, slope_ : Estimate, average effect and calibration slope out of fold (the slope as estimated, before clipping).
     covariance_ : (2, 2) of (ate, slope), clustered on the assignment unit. mean_ : weighted mean of τ in training.
+    shares_ : (parts,) of the boosters that were blended, for a stack (dr, t); 1 for any other learner. Absent from a loaded model.
     columns_ : tuple of str. n_rows_, n_groups_, n_missing_ : int, rows, assignment units, rows without an outcome.
     out_of_fold_ : DataFrame (n rows, X's index): raw (τ), uplift (τ*), score (Γ), baseline and treated (expected outcomes), group (code),
         fold, weight, treatment, outcome. Absent from a loaded model.
@@ -146,9 +148,11 @@ class Persuadability(BaseEstimator):
         """Learn the contrast of an arm with control from rows in canonical order and their nuisances; `fit` and `models.messages` call it."""
         trial, everyone = nuisances.trial, np.arange(len(nuisances.mu))
         self._name_columns(rows.columns)
-        raw, scores = self._out_of_fold(rows, nuisances, arm, progress), aipw_scores(nuisances.own(), trial, arm)
+        parts, scores = parts_of(self.learner), aipw_scores(nuisances.own(), trial, arm)
+        judged = np.column_stack([self._out_of_fold(rows, nuisances, part, arm, progress) for part in parts])
+        raw, self.shares_ = stacked(judged, scores, trial.folds, trial.weight) if len(parts) > 1 else (judged[:, 0], np.ones(1))
         line = best_linear_predictor(raw, scores, folds=trial.folds, groups=trial.groups, sample_weight=trial.weight, coverage=self.coverage)
-        self.booster_ = self._final(rows, everyone, target(self.learner, nuisances.own(), trial, arm))
+        self.booster_ = blend([self._final(rows, everyone, target(part, nuisances.own(), trial, arm)) for part in parts], self.shares_.tolist())
         self.mean_ = float(np.average(rows.predict(self.booster_, everyone), weights=trial.weight))
         self.ate_, self.slope_, self.covariance_ = line.average, line.slope, line.covariance
         self.n_rows_, self.n_groups_, self.n_missing_ = len(everyone), int(trial.groups.max()) + 1, int((~trial.observed).sum())
@@ -279,16 +283,16 @@ class Persuadability(BaseEstimator):
         weight = None if (aim.weight[part] == aim.weight[part[0]]).all() else aim.weight / mean
         return rows.train(part, aim.value, objective="regression", num_trees=self.num_trees, parameters=parameters, sample_weight=weight)
 
-    def _out_of_fold(self, rows: BinnedRows, nuisances: Nuisances, arm: int, progress: Progress | None) -> Floats:
+    def _out_of_fold(self, rows: BinnedRows, nuisances: Nuisances, learner: Learner, arm: int, progress: Progress | None) -> Floats:
         """Return τ (n,) of each row from a learner that saw neither its fold nor nuisances trained on it."""
         trial = nuisances.trial
         raw = np.empty(len(trial.y))
         for fold in range(trial.n_folds):
             judged = np.flatnonzero(trial.folds == fold)
-            booster = self._final(rows, np.flatnonzero(trial.folds != fold), target(self.learner, nuisances.excluding(fold), trial, arm))
+            booster = self._final(rows, np.flatnonzero(trial.folds != fold), target(learner, nuisances.excluding(fold), trial, arm))
             raw[judged] = rows.predict(booster, judged)
             if progress is not None:
-                progress("uplift models", (fold + 1) / trial.n_folds)
+                progress("uplift models" if learner == self.learner else f"uplift models ({learner})", (fold + 1) / trial.n_folds)
         return raw
 
     def _shrink(self, raw: Floats) -> Floats:

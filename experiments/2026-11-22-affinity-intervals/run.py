@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
-from scipy import stats
+from scipy import special, stats
 
 from features.imports import import_files
 from features.workspace import Workspace
@@ -33,9 +33,12 @@ from training.snapshots import AffinityDataset, affinity_dataset
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 TENTHS = 10
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+"""Of an average over a standard normal variable."""
 NAMES = {
     "true rate": "groups whose true rate lies in the interval",
-    "observed rate": "groups whose observed rate does, its own noise added",
+    "observed rate": "groups whose observed rate lies in what the interval foretells for so many people",
     "width": "mean width of the interval",
     "steps": "how far levels move between blocks, as learned (log-odds)",
     "true rate, two blocks later": "the same two blocks after the latest known one: true rate",
@@ -67,26 +70,35 @@ def campaign(folder: Path, people: int, seed: int, config: AffinityConfig) -> tu
     return model, dataset, true.to_numpy()
 
 
-def coverage(model: TopicAffinity, dataset: AffinityDataset, true: Floats) -> dict[str, float]:
+def coverage(model: TopicAffinity, dataset: AffinityDataset, true: Floats, generator: np.random.Generator) -> dict[str, float]:
     """Return which share of the groups (a tenth of a topic's scores) have their true rate, and their observed one, in their interval.
 
-    A group's interval is the mean of its people's. The observed rate of so many people has noise of its own, which is added in quadrature.
+    A group's interval is the mean of its people's. So few people's observed rate has noise of its own: see `surprise`.
     """
-    bounds, z = model.predict_interval(dataset.test.X), float(stats.norm.ppf(0.5 + model.coverage / 2))
-    served = model.predict_proba(dataset.test.X)
+    bounds, served = model.predict_interval(dataset.test.X), model.predict_proba(dataset.test.X)
     holds: dict[str, list[bool]] = {"true rate": [], "observed rate": []}
     widths = []
     for topic in range(len(model.topics_)):
         for group in np.array_split(np.argsort(served[:, topic], kind="stable"), TENTHS):
             low, high = bounds[group, topic].mean(axis=0)
-            mean = served[group, topic].mean()
             holds["true rate"].append(bool(low <= true[group, topic].mean() <= high))
-            noise = z * np.sqrt(mean * (1 - mean) / len(group))
-            observed = float(np.nanmean(dataset.test.y[group, topic]))
-            reach = np.hypot(mean - low if observed < mean else high - mean, noise)
-            holds["observed rate"].append(bool(abs(observed - mean) <= reach))
+            known = dataset.test.y[group, topic][~np.isnan(dataset.test.y[group, topic])]
+            rank = surprise(int(known.sum()), len(known), (low, high), model.coverage, generator)
+            holds["observed rate"].append(abs(rank - 0.5) <= model.coverage / 2)
             widths.append(high - low)
-    return {name: float(np.mean(each)) for name, each in holds.items()} | {"width": float(np.mean(widths)), "steps": model.steps_.sd}
+    return {name: float(np.mean(each)) for name, each in holds.items()} | {"width": float(np.mean(widths)), "steps": model.steps_[0].sd}
+
+
+def surprise(events: int, people: int, interval: tuple[float, float], stated: float, generator: np.random.Generator) -> float:
+    """Return where, in [0, 1], the number of events lies in what the interval foretells; uniform if the interval is right.
+
+    The rate is taken to be logit-normal with that interval, and events binomial given the rate; between equal numbers it is drawn (randomised probability
+    integral transform), since a group of 150 people with a rate of 1% has one event or two, and no share of such groups is exactly 90%.
+    """
+    ends = special.logit(interval)
+    logits = ends.mean() + (ends[1] - ends[0]) / 2 / stats.norm.ppf(0.5 + stated / 2) * NODES
+    below, up_to = (float(WEIGHTS @ stats.binom.cdf(events - short, people, special.expit(logits))) for short in (1, 0))
+    return below + float(generator.random()) * (up_to - below)
 
 
 def one_block_earlier(dataset: AffinityDataset, topics_parents: dict[str, str]) -> TopicAffinity:
@@ -108,8 +120,9 @@ def main() -> None:
         begun = time.perf_counter()
         with tempfile.TemporaryDirectory() as passing:
             model, dataset, true = campaign(Path(passing) / "campaign", given.people, seed, config)
-            line = {"seed": seed, **coverage(model, dataset, true)}
-            earlier = coverage(one_block_earlier(dataset, dict(model.parents)), dataset, true)
+            generator = np.random.default_rng(seed)
+            line = {"seed": seed, **coverage(model, dataset, true, generator)}
+            earlier = coverage(one_block_earlier(dataset, dict(model.parents)), dataset, true, generator)
             line |= {f"{name}, two blocks later": earlier[name] for name in ("true rate", "observed rate", "width")}
             line |= {"served": float(model.predict_proba(dataset.test.X).mean()), "true": float(true.mean())}
         found.append(line)

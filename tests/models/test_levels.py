@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from models.levels import PRIOR_STEP_SD, PRIOR_STEPS, Shift, Steps, level_shift, steps_of
+from models.levels import PRIOR_STEP_SD, PRIOR_STEPS, Shift, Steps, level_shift, steps_ahead, steps_by_lag, steps_of
 
 
 def test_the_shift_meets_the_observed_rate():
@@ -47,6 +47,30 @@ def test_without_moves_it_is_the_prior_and_few_lean_on_it():
     assert steps_of([[]]) == Steps(PRIOR_STEP_SD, PRIOR_STEPS)
     still = [[(Shift(0.0, 0.0, 10), Shift(0.0, 0.0, 10))]]
     assert steps_of(still).sd == pytest.approx(PRIOR_STEP_SD * np.sqrt(2 / 3))
+
+
+def _moves(generator, sd):
+    return [[(Shift(0.0, 0.0, 10), Shift(float(move), 0.0, 10))] for move in generator.normal(0, sd, 400)]
+
+
+def test_each_lag_learns_for_itself_and_starts_from_the_one_before():
+    generator = np.random.default_rng(3)
+    returning = steps_by_lag([_moves(generator, 0.2), _moves(generator, 0.2), []])
+    assert [step.sd for step in returning] == pytest.approx([0.2, 0.2, 0.2 * 1.25**0.5], abs=0.02)
+    assert returning[2] == (pytest.approx(returning[1].sd * 1.25**0.5), PRIOR_STEPS)
+    wandering = steps_by_lag([_moves(generator, 0.2), _moves(generator, 0.2 * 2**0.5), _moves(generator, 0.2 * 3**0.5)])
+    assert [step.sd for step in wandering] == pytest.approx([0.2, 0.283, 0.346], abs=0.03)
+
+
+def test_steps_ahead_lie_between_lags_and_go_on_as_a_random_walk():
+    steps = (Steps(0.2, 5.0), Steps(0.3, 4.0))
+    assert steps_ahead(steps, 0.0).sd == 0.0
+    assert steps_ahead(steps, 0.5) == Steps(pytest.approx(0.2 * 0.5**0.5), 5.0)
+    assert steps_ahead(steps, 1.0) == Steps(pytest.approx(0.2), 5.0)
+    assert steps_ahead(steps, 1.5) == Steps(pytest.approx(((0.04 + 0.09) / 2) ** 0.5), 4.0)
+    assert steps_ahead(steps, 2.0) == Steps(pytest.approx(0.3), 4.0)
+    assert steps_ahead(steps, 8.0) == Steps(pytest.approx(0.6), 4.0)
+    assert steps_ahead((), 3.0).sd == 0.0
 
 
 @pytest.mark.parametrize("shared", [0, 400])
