@@ -20,7 +20,7 @@ from models.affinity import TopicAffinity
 from models.explanation import Contributions
 from models.persuadability import Persuadability
 from serving.names import ScoreName
-from serving.schemas import Basis
+from serving.schemas import Basis, Unit
 
 _PERCENTAGE_POINTS = 100.0
 _FEW = 32
@@ -76,7 +76,7 @@ class Champion:
         return "probability" if isinstance(self.model, TopicAffinity) else "uplift_pp"
 
     @property
-    def unit(self) -> Literal["log_odds", "percentage_points"]:
+    def unit(self) -> Unit:
         """The unit of the contributions."""
         return "log_odds" if isinstance(self.model, TopicAffinity) else "percentage_points"
 

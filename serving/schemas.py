@@ -53,25 +53,36 @@ class ModelReference:
     digest: str
 
 
+Unit = Literal["log_odds", "percentage_points"]
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What one feature contributed, in the explanation's unit; `value` is the feature's value, null where it is missing."""
+    """What one feature contributed, in the explanation's unit; `value` is the feature's value, null where it is missing.
+
+    `text` says the feature and its value, `effect` what that does to the score: of an uplift, to the difference that contact makes.
+    """
 
     feature: str
     value: float | None
     text: str
     contribution: float
+    effect: str
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`base` + the contributions of the reasons + `rest` = `margin`, exactly. Log-odds for a probability; percentage points for an uplift."""
+    """`base` + the contributions of the reasons + `rest` = `margin`, exactly. Log-odds for a probability; percentage points for an uplift.
 
-    unit: Literal["log_odds", "percentage_points"]
+    `words` say what the parts add up to.
+    """
+
+    unit: Unit
     base: float
     reasons: list[Reason]
     rest: float
     margin: float
+    words: str
 
 
 @dataclass(frozen=True, slots=True)

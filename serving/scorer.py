@@ -17,8 +17,8 @@ from serving.bands import band
 from serving.champion import Champion, Served
 from serving.loaded import Loaded
 from serving.names import ScoreName, closest, expand
-from serving.schemas import Basis, Explanation, ModelReference, NoScore, PersonScores, Reason, Score, ScoreAnswer, ScoreRequest
-from serving.words import did_you_mean, no_interval_words, refusal_words
+from serving.schemas import Basis, Explanation, ModelReference, NoScore, PersonScores, Reason, Score, ScoreAnswer, ScoreRequest, Unit
+from serving.words import did_you_mean, effect_words, explained_words, no_interval_words, refusal_words
 
 Entry = Score | NoScore
 
@@ -141,15 +141,15 @@ def _explanations(asking: _Asking, champion: Champion, one: ScoreName) -> list[E
         strongest = explaining.reasons(
             parts.values[row], vectors[row], parts.columns, asking.loaded.vocabulary, top=asking.explain, language=asking.language, topic=one.topic
         )
-        explanations.append(_explanation(champion, float(parts.base[row]), margin, strongest))
+        explanations.append(_explanation(champion.unit, float(parts.base[row]), margin, strongest, asking.language))
     return explanations
 
 
-def _explanation(champion: Champion, base: float, margin: float, strongest: list[explaining.Reason]) -> Explanation:
+def _explanation(unit: Unit, base: float, margin: float, strongest: list[explaining.Reason], language: Language) -> Explanation:
     """Return the strongest contributions; `rest` is what they leave of the margin, so that the parts add up."""
-    listed = [Reason(reason.feature, reason.value, reason.text, reason.contribution) for reason in strongest]
+    listed = [Reason(part.feature, part.value, part.text, part.contribution, effect_words(unit, part.contribution, language)) for part in strongest]
     rest = margin - base - math.fsum(part.contribution for part in listed)
-    return Explanation(champion.unit, base, listed, rest, margin)
+    return Explanation(unit, base, listed, rest, margin, explained_words(unit, language))
 
 
 def _utc(time: datetime) -> datetime:

@@ -1,8 +1,9 @@
-"""Why there is no score, in the languages people are answered in."""
+"""What a score's parts speak of, and why there is no score, in the languages people are answered in."""
 
 from __future__ import annotations
 
 from features.vocabulary import Language
+from serving.schemas import Unit
 
 _WORDS: dict[str, dict[Language, str]] = {
     "unknown_person": {
@@ -32,6 +33,32 @@ _WORDS: dict[str, dict[Language, str]] = {
     },
 }
 
+_EXPLAINED: dict[Unit, dict[Language, str]] = {
+    "log_odds": {
+        "en": "The parts add up to how likely this person is to engage with the topic.",
+        "fr": "Les éléments s'additionnent pour donner la probabilité que cette personne s'engage sur ce thème.",
+        "nl": "De onderdelen tellen op tot hoe waarschijnlijk het is dat deze persoon op het thema ingaat.",
+    },
+    "percentage_points": {
+        "en": "The parts add up to the difference that contact makes, not to how likely this person is to act with it or without it.",
+        "fr": "Les éléments s'additionnent pour donner la différence faite par le contact, et non la probabilité d'agir avec ou sans lui.",
+        "nl": "De onderdelen tellen op tot het verschil dat contact maakt, niet tot hoe waarschijnlijk deze persoon met of zonder contact iets doet.",
+    },
+}
+_EFFECTS: dict[Unit, dict[Language, tuple[str, str]]] = {
+    "log_odds": {
+        "en": ("makes engaging more likely", "makes engaging less likely"),
+        "fr": ("rend l'engagement plus probable", "rend l'engagement moins probable"),
+        "nl": ("maakt ingaan op het thema waarschijnlijker", "maakt ingaan op het thema minder waarschijnlijk"),
+    },
+    "percentage_points": {
+        "en": ("raises the difference that contact makes", "lowers the difference that contact makes"),
+        "fr": ("augmente la différence faite par le contact", "réduit la différence faite par le contact"),
+        "nl": ("vergroot het verschil dat contact maakt", "verkleint het verschil dat contact maakt"),
+    },
+}
+"""By unit of the explanation: of a positive contribution, of a negative one."""
+
 _DID_YOU_MEAN: dict[Language, str] = {"en": "Did you mean {name}?", "fr": "Vouliez-vous dire {name} ?", "nl": "Bedoelde u {name}?"}
 
 _NO_INTERVAL: dict[Language, str] = {
@@ -44,6 +71,16 @@ _NO_INTERVAL: dict[Language, str] = {
 def refusal_words(code: str, language: Language) -> str:
     """Return the sentence of a code; raises KeyError for a code that has none."""
     return _WORDS[code][language]
+
+
+def explained_words(unit: Unit, language: Language) -> str:
+    """Return what the parts of an explanation in this unit add up to; of an uplift, the difference made by contact and never the outcome."""
+    return _EXPLAINED[unit][language]
+
+
+def effect_words(unit: Unit, contribution: float, language: Language) -> str:
+    """Return what a part of an explanation in this unit does to the score, by the sign of its contribution."""
+    return _EFFECTS[unit][language][contribution < 0]
 
 
 def did_you_mean(name: str, language: Language) -> str:

@@ -26,20 +26,23 @@ COVERAGE = 0.95
 """Of paired differences to ours."""
 
 
-def judged(judging: pd.DataFrame, effect: Floats) -> dict[str, Any]:
+def judged(judging: pd.DataFrame, effect: Floats, *, seed: int = 0) -> dict[str, Any]:
     """Return the measures of out-of-fold effects (n,) by name as [value, standard error], and whether the gate lets them through, with its words.
 
-    `judging` (n rows): score, baseline, group, fold, weight. `slope_held` is the slope of Γ on effects shrunk by what the other folds' scores say.
+    `judging` (n rows): score, baseline, group, fold, weight. `slope_held` is the slope of Γ on effects shrunk by what the other folds' scores say;
+    `seed` that of the random ranking beside it.
     """
     frame = judging.assign(raw=effect)
-    estimates = evaluate(frame, capacity=CONFIG.capacity).estimates
+    evaluation = evaluate(frame, capacity=CONFIG.capacity, random_state=seed)
+    estimates = evaluation.estimates
     fold, score, weight, group = (frame[name].to_numpy() for name in ("fold", "score", "weight", "group"))
     shrunk = held_out_uplift(effect, score, fold.astype(np.float64), weight)
     held = best_linear_predictor(shrunk, score, folds=fold, groups=group, sample_weight=weight).slope
     lines = gate_lines(Findings("persuadability", estimates, LEVELS))
     found = {name: told(estimates[name]) for name in KEPT} | {"slope_held": told(held)}
     rivals = {label: {name.partition("_")[0]: told(estimates[name]) for name in names} for label, names in RIVALS.items()}
-    return {"measures": found, "rivals": rivals, "accepted": all(line.passed for line in lines), "gate": [str(line) for line in lines]}
+    told_of = {"measures": found, "rivals": rivals, "heterogeneous": evaluation.verdict().heterogeneous}
+    return told_of | {"accepted": all(line.passed for line in lines), "gate": [str(line) for line in lines]}
 
 
 def told(estimate: Estimate) -> list[float]:

@@ -33,7 +33,23 @@ def tables(found: Mapping[str, Any], slopes: tuple[float, float]) -> dict[str, R
         made["PEHE on people nobody learned from, mean of the seeds; the difference to ours in brackets, with its 95% interval over seeds"] = errors(simulated)
     if "coverage" in found:
         made[f"How often 90% intervals hold the truth (standard error), {found['coverage']['draws']} experiments of each kind"] = covered(found["coverage"])
+    if "shuffled" in found:
+        made["The arms dealt anew among the people: nobody's effect differs"] = dealt(found["shuffled"]["contrasts"])
     return made
+
+
+def dealt(contrasts: Mapping[str, Any]) -> Records:
+    """Return what was let through when there was nothing to find."""
+    return [
+        {
+            "": f"{each['title']}, {each['rows']:,} people",
+            "refused by the gate": f"{each['draws'] - each['accepted']} of {each['draws']}",
+            "no detectable heterogeneity": f"{each['draws'] - each['found']} of {each['draws']}",
+            "standard deviation of AUTOC / its error": f"{each['sd']:.2f}",
+            "90% intervals of a random ranking's AUTOC that hold 0": f"{each['random']:.0%}",
+        }
+        for each in contrasts.values()
+    ]
 
 
 def standing(one: Mapping[str, Any], slopes: tuple[float, float]) -> dict[str, object]:

@@ -31,8 +31,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 LIMIT_S = 1_200
 """A peer that takes longer on a data set is ended; the tasks it has done count."""
-DRAWS = 200
-COVERAGE = "coverage"
+DRAWS, DEALS = 200, 100
+"""Simulated experiments of each kind for the coverage of intervals; deals of the arms for what the gate lets through."""
+COVERAGE, SHUFFLED = "coverage", "shuffled"
 BEGUN = time.monotonic()
 
 
@@ -245,12 +246,13 @@ def main() -> None:
     from training.experiment import markdown
     from training.real_data import RealDataError
 
-    names = [*SOURCES, COVERAGE]
+    names = [*SOURCES, COVERAGE, SHUFFLED]
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", nargs="+", choices=names, default=names)
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--most", type=int, help="foldings or seeds of a data set, from the first; for a trial")
     parser.add_argument("--draws", type=int, default=DRAWS, help="experiments of each kind, for the coverage of intervals")
+    parser.add_argument("--deals", type=int, default=DEALS, help="deals of the arms, for what the gate lets through")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of results.json, and of README.md where there is one")
     given = parser.parse_args()
     path = given.out / "results.json"
@@ -258,7 +260,8 @@ def main() -> None:
     for name in given.data:
         try:
             with tempfile.TemporaryDirectory(prefix=f"uplift-{name}-") as passing:
-                found = covered(given.draws) if name == COVERAGE else compared(name, given.peers, Path(passing), given.most)
+                alone = {COVERAGE: lambda: covered(given.draws), SHUFFLED: lambda: shuffled(given.deals)}
+                found = alone[name]() if name in alone else compared(name, given.peers, Path(passing), given.most)
         except RealDataError as error:
             tell(f"== {name} is left out: {error}")
             continue
@@ -275,6 +278,14 @@ def covered(draws: int) -> dict[str, Any]:
 
     tell("== coverage of intervals")
     return {"kind": COVERAGE, "draws": draws, "surfaces": all_covered(draws)}
+
+
+def shuffled(deals: int) -> dict[str, Any]:
+    """Return what the gate lets through when the arms are dealt anew."""
+    from shuffles import all_dealt
+
+    tell("== arms dealt anew")
+    return {"kind": SHUFFLED, "contrasts": all_dealt(deals)}
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+
+from serving.schemas import Unit
 
 MINUS = "\N{MINUS SIGN}"
 NARROW = "\N{NARROW NO-BREAK SPACE}"
-Unit = Literal["log_odds", "percentage_points"]
 
 
 def percent(probability: float) -> str:

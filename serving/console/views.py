@@ -20,11 +20,12 @@ _BANDS = {"high": "High", "medium": "Medium", "low": "Low", "negative": "Do not 
 
 @dataclass(frozen=True, slots=True)
 class ReasonView:
-    """One reason: its words, its amount, and whether it raises or lowers the score."""
+    """One reason: its words, its amount, whether it raises or lowers the score, and what that means."""
 
     text: str
     amount: str
     direction: str
+    effect: str
     feature: str
 
 
@@ -165,7 +166,7 @@ def _score(score: Score, label: str, rule: str, scale: interval.Scale) -> ScoreV
         drawn = "".join(waterfall.draw(explanation, rows, title=title, layout=layout) for layout in (waterfall.WIDE, waterfall.NARROW))
         sentence = _sum_words(score)
         listed = [
-            ReasonView(part.text, amount(part.contribution, explanation.unit), "raises" if part.contribution >= 0 else "lowers", part.feature)
+            ReasonView(part.text, amount(part.contribution, explanation.unit), "raises" if part.contribution >= 0 else "lowers", part.effect, part.feature)
             for part in explanation.reasons
         ]
     bar = interval.draw(score, scale, title=f"{label}: {shown}, {words}")
@@ -186,11 +187,11 @@ def _sum_words(score: Score) -> str:
     listed = sum(part.contribution for part in explanation.reasons)
     if explanation.unit == "percentage_points":
         parts = (points(explanation.base), points(listed), points(explanation.rest), points(explanation.margin))
-        return f"{parts[0]} to start with, {parts[1]} from the reasons listed, {parts[2]} from everything else: {parts[3]}."
+        return f"{parts[0]} to start with, {parts[1]} from the reasons listed, {parts[2]} from everything else: {parts[3]}. {explanation.words}"
     numbers = [plain(number, 3, signed=True) for number in (explanation.base, listed, explanation.rest, explanation.margin)]
     return (
         f"In log-odds: {numbers[0]} to start with, {numbers[1]} from the reasons listed, {numbers[2]} from everything else "
-        f"= {numbers[3]}, which is a probability of {percent(score.value)}."
+        f"= {numbers[3]}, which is a probability of {percent(score.value)}. {explanation.words}"
     )
 
 

@@ -55,6 +55,23 @@ def test_explanations_of_an_uplift_add_up_in_percentage_points(served, made):
     assert score["value"] == made.story.predict_uplift(made.vectors.frame().loc[["van:0001"]])[0] * 100
 
 
+DIFFERENCE = {"en": "difference", "fr": "différence", "nl": "verschil"}
+
+
+@pytest.mark.parametrize("language", DIFFERENCE)
+def test_words_of_an_uplift_speak_of_the_difference_contact_makes_and_of_no_outcome(served, language):
+    scores = served.ask(scores=["affinity:housing", "persuadability:rent:story"], explain=20, language=language).json()["results"][0]["scores"]
+    affinity, uplift = (score["explanation"] for score in scores)
+    for words in (uplift["words"], *(part["effect"] for part in uplift["reasons"])):
+        assert DIFFERENCE[language] in words
+        assert "contact" in words
+    assert not any(DIFFERENCE[language] in part["effect"] for part in affinity["reasons"])
+    for why in (affinity, uplift):
+        said = {part["contribution"] > 0: part["effect"] for part in why["reasons"]}
+        assert len({part["effect"] for part in why["reasons"]}) == len(said), "one wording for each direction"
+        assert len(set(said.values())) == len(said)
+
+
 def test_a_score_says_all_that_a_score_must(served, made):
     answer = served.ask(explain=2).json()
     score = answer["results"][0]["scores"][0]

@@ -10,8 +10,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def explanation(unit="log_odds", parts=(0.8, -0.3, 0.1), base=-2.0, rest=0.05):
-    listed = [Reason(f"feature{number}", 1.0, f"reason {number} <&> in words", part) for number, part in enumerate(parts)]
-    return Explanation(unit, base, listed, rest, base + sum(parts) + rest)
+    listed = [Reason(f"feature{number}", 1.0, f"reason {number} <&> in words", part, "does something") for number, part in enumerate(parts)]
+    return Explanation(unit, base, listed, rest, base + sum(parts) + rest, "what it adds up to")
 
 
 def drawn(why):
