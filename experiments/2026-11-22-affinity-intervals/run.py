@@ -1,7 +1,7 @@
 # %% [markdown]
 # Do the intervals of topic affinity hold what they say they hold, later in time? README.md has the question; this writes its result.
 #
-# `python experiments/2026-11-22-affinity-intervals/run.py [--campaigns N] [--people N]`
+# `python experiments/2026-11-22-affinity-intervals/run.py [--campaigns N] [--people N] [--only campaigns|real]`
 
 # %%
 from __future__ import annotations
@@ -18,8 +18,11 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(ROOT))
+PEERS = ROOT / "experiments" / "2026-11-22-affinity-peers"
+"""Whose rolling origins on real data are these."""
+sys.path[:0] = [str(ROOT), str(PEERS)]
 
+from rows import DATA, Options
 from scipy import special, stats
 
 from features.imports import import_files
@@ -28,11 +31,14 @@ from models.affinity import TopicAffinity
 from training.config import AffinityConfig
 from training.experiment import write_results
 from training.fit import parents
+from training.real_data import RealDataError
 from training.simulation import UNTIL, simulate, write
 from training.snapshots import AffinityDataset, affinity_dataset
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-TENTHS = 10
+TENTHS, FIFTHS = 10, 5
+"""Groups of a topic's people by their scores: of a simulated campaign, and of the few people of a real block."""
+REAL = ("movielens-later", "polis-austria", "polis-biodiversity")
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 """Of an average over a standard normal variable."""
@@ -109,12 +115,53 @@ def one_block_earlier(dataset: AffinityDataset, topics_parents: dict[str, str]) 
     return model.fit(train.X[kept], train.y[kept], groups=train.person_ids[kept], block=train.block[kept])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--campaigns", type=int, default=12)
-    parser.add_argument("--people", type=int, default=6_000)
-    parser.add_argument("--first", type=int, default=300, help="seed of the first campaign")
-    given = parser.parse_args()
+# %% Real people, later in time: rolling origins of the peers' experiment, where only what they did is known
+
+
+def real(name: str) -> dict[str, object]:
+    """Return how many groups of people in later blocks did what their intervals foretell, at every origin of a real data set."""
+    title, make = DATA[name]
+    with tempfile.TemporaryDirectory() as passing:
+        origins = make(Path(passing), Options())
+    held, widths = [], []
+    for number, origin in enumerate(origins):
+        train, test = origin.dataset.train, origin.dataset.test
+        model = TopicAffinity(list(origin.dataset.topics), parents=origin.parents)
+        model.fit(train.X, train.y, groups=train.person_ids, block=train.block)
+        generator = np.random.default_rng(number)
+        one = one_row_each(test.person_ids, generator)
+        bounds, served, y = model.predict_interval(test.X)[one], model.predict_proba(test.X)[one], test.y[one]
+        inside = []
+        for topic in range(served.shape[1]):
+            known = np.flatnonzero(~np.isnan(y[:, topic]))
+            for group in np.array_split(known[np.argsort(served[known, topic], kind="stable")], FIFTHS):
+                if len(group):
+                    low, high = bounds[group, topic].mean(axis=0)
+                    rank = surprise(int(y[group, topic].sum()), len(group), (low, high), model.coverage, generator)
+                    inside.append(abs(rank - 0.5) <= model.coverage / 2)
+                    widths.append(high - low)
+        held.append(inside)
+    return {
+        "": title,
+        "blocks tested": len(origins),
+        "groups": sum(map(len, held)),
+        "share that did what was foretold": f"{np.mean(np.concatenate(held)):.3f}",
+        "by block": ", ".join(f"{np.mean(each):.2f}" for each in held),
+        "mean width": f"{np.mean(widths):.3f}",
+    }
+
+
+def one_row_each(people: np.ndarray[Any, Any], generator: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return one row of each person, drawn at random: several rows of one person are one person's answer, told again."""
+    shuffled = generator.permutation(len(people))
+    return np.sort(shuffled[np.unique(people[shuffled], return_index=True)[1]])
+
+
+# %% All of it
+
+
+def campaigns(given: argparse.Namespace) -> list[dict[str, object]]:
+    """Return coverage over simulated campaigns, as a table."""
     config, found = AffinityConfig(), []
     for seed in range(given.first, given.first + given.campaigns):
         begun = time.perf_counter()
@@ -134,7 +181,33 @@ def main() -> None:
         summary.append(
             {"": NAMES[name], "mean": f"{values.mean():.3f}", "standard error": f"{error:.3f}", "range": f"{values.min():.3f} to {values.max():.3f}"}
         )
-    write_results(HERE, {f"{given.campaigns} campaigns of {given.people:,} people, intervals stated at 90%": summary})
+    return summary
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--campaigns", type=int, default=16)
+    parser.add_argument("--people", type=int, default=6_000)
+    parser.add_argument("--first", type=int, default=400, help="seed of the first campaign")
+    parser.add_argument("--only", choices=("campaigns", "real"), help="one half of it, printed and not written")
+    given = parser.parse_args()
+    tables: dict[str, list[dict[str, object]]] = {}
+    if given.only != "real":
+        tables[f"{given.campaigns} campaigns of {given.people:,} people, intervals stated at 90%"] = campaigns(given)
+    if given.only != "campaigns":
+        lines = []
+        for name in REAL:
+            try:
+                lines.append(real(name))
+                print(lines[-1], file=sys.stderr, flush=True)
+            except RealDataError as error:
+                print(f"{name} is left out: {error}", file=sys.stderr, flush=True)
+        if lines:
+            tables["Later people of real data, intervals stated at 90%: groups are a fifth of a topic's people by score, each person once"] = lines
+    if given.only is None:
+        write_results(HERE, tables)
+    else:
+        print(tables)
 
 
 if __name__ == "__main__":
