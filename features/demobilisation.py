@@ -16,10 +16,15 @@ AGAINST = (
 )
 """In English, French and Dutch: names of keeping people away."""
 TAKING_PART = (
-    r"vot(e|es|ed|ing)?|voter|turnout|participat\w*|regist(er|ered|ration)|signed|sign|signature|pledge\w*|attend\w*|attendance|donat\w*|volunteer\w*|join(ed|s)?"
+    r"vot(e|es|ed|ing)?|voter|turn(ed)?_?out|participat\w*|regist(er|ered|ration)|signed|sign|signature|pledge\w*|attend\w*|attendance|donat\w*|volunteer\w*|join(ed|s)?"
     r"|repl(y|ied|ies)|answer\w*|engag\w*|opkomst|stem(men|de)?|deelname|inscri\w*|presence|presen[ct]\w*|don|dons|reponse\w*"
 )
 """Names of taking part: an outcome of such a name cannot be declared better when it is lower, unless it measures the way there."""
+LEAVING = (
+    rf"(?:did_?n_?t|did_not|does_not|do_not|has_not|will_not|won_?t|not|no|non|never|niet|geen|pas)_(?:{TAKING_PART})|no_?shows?"
+    r"|unsubscri\w*|unregist\w*|(voter_)?deregist\w*|desabonn\w*|desinscri\w*|uitgeschr\w*|uitschrijv\w*|afgemeld\w*|opt(ed)?_?out|churn\w*|resign\w*|opgezegd"
+)
+"""Names of leaving, and of not taking part: an outcome of such a name cannot be declared better when it is higher."""
 MEASURED = r"days|hours|weeks|minutes|time|delay|cost|jours|heures|delai|dagen|uren|tijd|kosten"
 
 
@@ -29,8 +34,10 @@ def demobilising(outcome: str, engagement: Literal["higher", "lower"], texts: It
         found = _first(AGAINST, text)
         if found:
             return f"{text!r} speaks of keeping people from taking part ({found}); an outcome is declared so that taking part counts as good (rule L30)"
-    part = _first(TAKING_PART, outcome)
-    if engagement == "lower" and part and not _first(MEASURED, outcome):
+    left, part = _first(LEAVING, outcome), _first(TAKING_PART, outcome)
+    if engagement == "higher" and left:
+        return f"outcome = {outcome!r} is not taking part ({left}), and engagement = 'higher' would make more of it the aim: declare it 'lower' (rule L30)"
+    if engagement == "lower" and part and not left and not _first(MEASURED, outcome):
         return f"outcome = {outcome!r} is taking part ({part}), and engagement = 'lower' would make fewer of it the aim: that is refused (rule L30)"
     return None
 

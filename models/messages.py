@@ -34,6 +34,7 @@ class Messages(BaseEstimator):
     choosing the better message beats choosing the person; so the best message on average comes first, and a choice by person is made only
     where, out of fold, it is shown to do better: the message of the highest predicted uplift τ*, shrunk by what the other folds say, against the
     message that was best in the other folds, paired on doubly robust scores, one-sided at ALPHA, the standard error times √2 (`docs/decisions/0002`).
+    To send nothing is a choice like any other: for a person whose uplifts are all negative, and for all where even the best message is shown to do harm.
 
     Parameters
     ----------
@@ -44,7 +45,8 @@ class Messages(BaseEstimator):
     Attributes
     ----------
     arms_ : tuple of str. contrasts_ : dict, arm → Persuadability. effects_ : dict, arm → Estimate of its average effect against control.
-    best_ : str, the message of the highest average effect. lead_ : Estimate, by how much it beats the next on average (None with one message).
+    best_ : str, the message of the highest average effect, or control where that effect is shown to be negative (its interval lies below 0).
+    lead_ : Estimate, by how much the first message beats the next on average (None with one message).
     by_person_ : Estimate, what choosing by person gains per person over the best message to all, out of fold (None with one message).
     personal_ : bool, whether that gain is shown.
 
@@ -92,11 +94,11 @@ class Messages(BaseEstimator):
         return self
 
     def predict(self, X: pd.DataFrame) -> NDArray[np.str_]:
-        """Return (n,) which message suits each person: the best on average for all, unless choosing by person was shown to do better."""
+        """Return (n,) which message suits each person, or control for none: the best on average for all, unless choosing by person was shown to do better."""
         check_is_fitted(self, "contrasts_")
         if not self.personal_:
             return np.full(len(X), self.best_)
-        return np.array(self.arms_)[self.predict_uplift(X).argmax(axis=1)]
+        return np.array([self.control, *self.arms_])[_with_none(self.predict_uplift(X)).argmax(axis=1)]
 
     def predict_uplift(self, X: pd.DataFrame) -> Floats:
         """Return τ* (n, K) of every message against control, in units of the outcome."""
@@ -106,12 +108,15 @@ class Messages(BaseEstimator):
     def verdict(self) -> str:
         """Return in words which message is best, by how much, and whether choosing by person does better."""
         check_is_fitted(self, "contrasts_")
+        first = max(self.arms_, key=lambda arm: self.effects_[arm].value)
+        harm = f"lowers the outcome on average ({_told(self.effects_[first])})" if self.best_ == self.control else ""
         if self.lead_ is None or self.by_person_ is None:
-            return f"there is one message, {self.best_}: nothing to choose"
-        clear = "clearly ahead of the next" if self.lead_.low > 0 else "not clearly ahead of the next"
-        words = f"{self.best_} works best on average, {clear} ({_told(self.lead_)}); "
-        gain = f"choosing by person gains {_told(self.by_person_)} per person over it"
-        return words + gain + (": shown to do better" if self.personal_ else ": not shown to do better, so it is sent to all")
+            return f"there is one message, {first}, and it {harm}: it is sent to nobody" if harm else f"there is one message, {first}: nothing to choose"
+        clear = "clearly ahead of the next" if self.lead_.value > _LEAD_Z * self.lead_.se else "not clearly ahead of the next"
+        words = f"even the best message, {first}, {harm}; " if harm else f"{first} works best on average, {clear} ({_told(self.lead_)}); "
+        gain = f"choosing by person gains {_told(self.by_person_)} per person over {'sending none' if harm else 'it'}"
+        to_all = "so nothing is sent" if harm else "so it is sent to all"
+        return words + gain + (": shown to do better" if self.personal_ else f": not shown to do better, {to_all}")
 
     def _drawn(self, treatment: ArrayLike, propensity: pd.DataFrame, n_rows: int) -> tuple[Integers, Floats]:
         """Return each row's arm (n,), 0 for control, and the probabilities (n, K + 1); raises ValueError."""
@@ -140,31 +145,39 @@ class Messages(BaseEstimator):
         effects = scores[:, 1:] - scores[:, [CONTROL]]
         self.effects_ = {arm: average_effect(effects[:, number], **shared) for number, arm in enumerate(self.arms_)}
         ranked = sorted(self.arms_, key=lambda arm: -self.effects_[arm].value)
-        self.best_, self.lead_, self.by_person_, self.personal_ = ranked[0], None, None, False
+        self.best_ = self.control if self.effects_[ranked[0]].high < 0 else ranked[0]
+        self.lead_, self.by_person_, self.personal_ = None, None, False
         if len(ranked) == 1:
             return
         first, second = (self.arms_.index(arm) for arm in ranked[:2])
         self.lead_ = average_effect(effects[:, first] - effects[:, second], **shared)
         chosen, single = _choices(effects, raw, trial)
-        rows = np.arange(len(effects))
-        self.by_person_ = average_effect(effects[rows, chosen] - effects[rows, single], **shared)
+        rows, offered = np.arange(len(effects)), _with_none(effects)
+        self.by_person_ = average_effect(offered[rows, chosen] - offered[rows, single], **shared)
         bound = self.by_person_.value - _Z * CROSS_FITTING * self.by_person_.se
         self.personal_ = bool(self.by_person_.se > 0 and bound > 0)
 
 
 _ROUNDING = 1e-6
 _Z = float(stats.norm.ppf(1 - ALPHA))
+_LEAD_Z = float(stats.norm.ppf(0.975))
+"""The first of two is ahead whichever it is: so two-sided at 5%."""
+
+
+def _with_none(effects: Floats) -> Floats:
+    """Return effects (n, K + 1) of sending nothing, which is 0, and of every message."""
+    return np.column_stack([np.zeros(len(effects)), effects])
 
 
 def _choices(effects: Floats, raw: Floats, trial: Trial) -> tuple[Integers, Integers]:
-    """Return (n,) the message of the highest τ*, and (n,) the best message to all: both by what the other folds say."""
+    """Return (n,) the message of the highest τ*, and (n,) the best message to all, 0 for none of them: both by what the other folds say."""
     fold = trial.folds.astype(np.float64)
     shrunk = [held_out_uplift(raw[:, number], effects[:, number], fold, trial.weight) for number in range(raw.shape[1])]
     single = np.empty(len(raw), dtype=np.int64)
     for number in range(trial.n_folds):
         others = trial.folds != number
-        single[~others] = int(np.argmax(np.average(effects[others], axis=0, weights=trial.weight[others])))
-    return np.argmax(np.column_stack(shrunk), axis=1), single
+        single[~others] = int(np.argmax(np.average(_with_none(effects[others]), axis=0, weights=trial.weight[others])))
+    return np.argmax(_with_none(np.column_stack(shrunk)), axis=1), single
 
 
 def _told(estimate: Estimate) -> str:

@@ -181,7 +181,7 @@ class _Models:
         return rows.predict(self._grown(rows, seen, target), predicted) if len(predicted) else np.zeros(0)
 
     def _grown(self, rows: BinnedRows, seen: Integers, target: Floats) -> Any:
-        objective: Objective = "binary" if np.isin(target[seen], (0.0, 1.0)).all() and np.isin(target, (0.0, 1.0, np.nan)).all() else "regression"
+        objective: Objective = "binary" if np.isin(target[~np.isnan(target)], (0.0, 1.0)).all() else "regression"
         return rows.train(seen, target, objective=objective, num_trees=self.num_trees, parameters=self.parameters, sample_weight=self.trial.uneven_weight)
 
 

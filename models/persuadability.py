@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from models.blend import blend
 from models.boosting import BinnedRows
-from models.columns import check_columns, frame_matrix
+from models.columns import ColumnsError, check_columns, frame_matrix
 from models.explanation import Contributions
 from models.folds import group_codes, grouped_folds, row_order
 from models.learners import LEARNERS, Learner, Target, parts_of, stacked, target
@@ -148,6 +148,9 @@ class Persuadability(BaseEstimator):
         """Learn the contrast of an arm with control from rows in canonical order and their nuisances; `fit` and `models.messages` call it."""
         trial, everyone = nuisances.trial, np.arange(len(nuisances.mu))
         self._name_columns(rows.columns)
+        unknown = sorted(set(self.monotone or {}) - set(rows.columns))
+        if unknown:
+            raise ColumnsError(f"monotone names {len(unknown)} columns that X does not have, such as {unknown[0]!r}; it has {', '.join(rows.columns[:5])}, …")
         parts, scores = parts_of(self.learner), aipw_scores(nuisances.own(), trial, arm)
         judged = np.column_stack([self._out_of_fold(rows, nuisances, part, arm, progress) for part in parts])
         raw, self.shares_ = stacked(judged, scores, trial.folds, trial.weight) if len(parts) > 1 else (judged[:, 0], np.ones(1))
@@ -189,12 +192,16 @@ class Persuadability(BaseEstimator):
         parts = self._predict(X, pred_contrib=True).reshape(len(X), len(self.columns_) + 1)
         return Contributions(self._shrink(parts[:, -1]), self.shrinkage_ * parts[:, :-1], self.columns_)
 
-    def evaluate(self, *, capacity: float = 0.2) -> Evaluation:
-        """Return the measures of the out-of-fold uplift, with the verdict. Raises ValueError for a loaded model, which has no rows."""
+    def evaluate(self, *, capacity: float = 0.2, turned: bool = False) -> Evaluation:
+        """Return the measures of the out-of-fold uplift, with the verdict. Raises ValueError for a loaded model, which has no rows.
+
+        `turned`: less of the outcome was better, so `y` was turned round; the ranking by baseline risk then begins with those of the lowest expected `y`.
+        """
         check_is_fitted(self, "booster_")
         if not hasattr(self, "out_of_fold_"):
             raise ValueError("a loaded model carries no training rows: evaluate it where it was fitted")
-        return evaluate(self.out_of_fold_, capacity=capacity, coverage=self.coverage, random_state=self.random_state)
+        judged = self.out_of_fold_.assign(baseline=-self.out_of_fold_["baseline"]) if turned else self.out_of_fold_
+        return evaluate(judged, capacity=capacity, coverage=self.coverage, random_state=self.random_state)
 
     @property
     def shrinkage_(self) -> float:
@@ -257,6 +264,8 @@ class Persuadability(BaseEstimator):
             raise ValueError(f"learner must be one of {', '.join(LEARNERS)}: given {self.learner!r}")
         if not 0 < self.coverage < 1:
             raise ValueError(f"coverage must lie inside (0, 1): given {self.coverage!r}")
+        if not all(direction in (-1, 0, 1) for direction in (self.monotone or {}).values()):
+            raise ValueError(f"monotone gives columns 1, -1 or 0: given {dict(self.monotone or {})!r}")
 
     def nuisance_parameters(self) -> dict[str, Any]:
         """Return LightGBM's parameters for the outcome models."""

@@ -34,14 +34,14 @@ class AffinityGate(Frozen):
 
 
 class PersuadabilityGate(Frozen):
-    """What a persuadability model must show before it may become champion; each `alpha` is one-sided."""
+    """What a persuadability model must show before it may become champion; each `alpha` is one-sided, and can be made stricter, never looser."""
 
-    autoc_alpha: float = Field(default=0.01, gt=0, lt=0.5)
-    slope_alpha: float = Field(default=0.01, gt=0, lt=0.5)
-    policy_alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    autoc_alpha: float = Field(default=0.01, gt=0, le=0.01)
+    slope_alpha: float = Field(default=0.01, gt=0, le=0.01)
+    policy_alpha: float = Field(default=0.05, gt=0, le=0.05)
 
 
-def _known_parameters(estimator: type, given: Mapping[str, Parameter], reserved: set[str]) -> Mapping[str, Parameter]:
+def _known_parameters(estimator: type, given: Mapping[str, Any], reserved: set[str]) -> Mapping[str, Any]:
     """Return `given` when the estimator takes all of it; the run itself sets the `reserved` ones."""
     allowed = sorted(set(inspect.signature(estimator).parameters) - reserved)
     for key in given:
@@ -95,12 +95,17 @@ class PersuadabilityConfig(Frozen):
     minimum_per_arm: int = Field(default=100, ge=10, description="fewest people with an outcome in either arm")
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     gate: PersuadabilityGate = PersuadabilityGate()
-    model: Mapping[str, Parameter] = Field(default_factory=dict, description="parameters of Persuadability, such as n_folds")
+    model: Mapping[str, Parameter | Mapping[str, int]] = Field(default_factory=dict, description="parameters of Persuadability, such as n_folds")
 
     @field_validator("model")
     @classmethod
-    def _model_parameters_exist(cls, given: Mapping[str, Parameter]) -> Mapping[str, Parameter]:
-        return _known_parameters(Persuadability, given, {"random_state"})
+    def _model_parameters_can_be(cls, given: Mapping[str, Parameter | Mapping[str, int]]) -> Mapping[str, Parameter | Mapping[str, int]]:
+        _known_parameters(Persuadability, given, {"random_state"})
+        try:
+            Persuadability().set_params(**given).check_parameters()
+        except TypeError:
+            raise ValueError("a parameter of Persuadability is of the wrong type, such as a text for a number") from None
+        return given
 
 
 def _rising(levels: tuple[float, float]) -> tuple[float, float]:

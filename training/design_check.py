@@ -19,7 +19,6 @@ from features.vocabulary import Experiment
 from features.workspace import Workspace
 from training.assignment import also_in, read_units
 from training.balance import Differences, attrition_test, randomisation_test, ratio_test, several_arms, standardised_differences
-from training.config import PersuadabilityConfig, read_config
 from training.plan import Plan, analysis_follows, read_plan
 from training.snapshots import connect
 from training.trials import Progress
@@ -136,7 +135,7 @@ def check_experiment(
     differences = standardised_differences(vectors.matrix, vectors.names, sample.arm, weight=weight)
     plan = read_plan(workspace, experiment_id)
     lines = (
-        _plan_line(workspace, plan, read_config(workspace).persuadability),
+        _plan_line(workspace, plan),
         _ratio_line(sample),
         _overlap_line(sample),
         _balance_line(vectors.matrix, sample, differences, draws=draws, seed=seed, progress=progress),
@@ -202,10 +201,10 @@ def _codes(values: pd.Series) -> Integers:
     return pd.factorize(values.to_numpy(dtype=object))[0].astype(np.int64)
 
 
-def _plan_line(workspace: Workspace, plan: Plan | None, config: PersuadabilityConfig) -> Line:
+def _plan_line(workspace: Workspace, plan: Plan | None) -> Line:
     if plan is None:
         return Line("plan", "look", "none was written before the experiment: nothing says what was to be tested")
-    lines = analysis_follows(plan, workspace, config)
+    lines = analysis_follows(plan, workspace)
     apart = [f"{line.name}: {line.words}" for line in lines if not line.passed]
     if not apart:
         return Line("plan", "ok", f"{plan.hash[:12]} of {plan.created_at:%Y-%m-%d %H:%M} UTC is followed; {lines[0].words.partition('; ')[2]}")

@@ -39,7 +39,7 @@ def plan(
     capacity: Annotated[float | None, typer.Option(min=0, max=1, help="Share that can be contacted; that of audience.toml by default, 1 for no limit.")] = None,
     strata: Annotated[list[str] | None, typer.Option(help="A column of people to draw within; may be repeated.")] = None,
     blocked: Annotated[bool, typer.Option("--blocked", help="Draw blocks with exact shares in each stratum, not each unit by itself.")] = False,
-    learner: Annotated[str, typer.Option(help="The learner of the analysis.")] = "dr",
+    learner: Annotated[str | None, typer.Option(help="The learner of the analysis; that of audience.toml by default.")] = None,
     only: OnlyFile = None,
     draws: Annotated[int, typer.Option(min=0, help="Simulated experiments; 0 for none.")] = 200,
     print_only: Annotated[bool, typer.Option("--print-only", help="Print the sizes and write nothing.")] = False,

@@ -191,12 +191,14 @@ def train_persuadability(
 ) -> TrainedExperiment:
     """Train one uplift model per arm of the experiment against control, evaluate each out of fold, log the runs and register versions.
 
-    With several messages it is also told which works best on average, and whether choosing by person does better (a run of its own).
+    With several messages it is also told which works best on average, and whether choosing by person does better (a run of its own). Where a plan was stored,
+    capacity, levels, model and seed are the plan's; else those of `config`, by default of audience.toml.
 
     Raises ConfigError, VocabularyError or TrialError, in words.
     """
     now = _utc(now)
-    config = config or read_config(workspace).persuadability
+    plan = read_plan(workspace, experiment)
+    config = plan.analysis if plan is not None else config or read_config(workspace).persuadability
     rows = experiment_rows(workspace, experiment, now=now, progress=progress)
     datasets = trial_datasets(rows, config)
     tracking = Tracking.of(workspace)
@@ -220,7 +222,7 @@ def _train_arm(
         run.parameters(parameters(config) | _resolved(model) | {"now": now.isoformat(), "experiment": dataset.experiment.id, "arm": dataset.arm})
         model.fit(dataset.X, dataset.y, treatment=dataset.treatment, propensity=dataset.propensity, groups=dataset.units, progress=progress)
         _tell(progress, "evaluating", 0.0)
-        findings, evaluation = evaluate_persuadability(model, dataset, config, plan=_planned(workspace, dataset.experiment.id, config))
+        findings, evaluation = evaluate_persuadability(model, dataset, config, plan=_planned(workspace, dataset.experiment.id))
         drawn = figures.uplift_figures(model, dataset, evaluation)
         lines = gate_lines(findings)
         card = persuadability_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage)
@@ -231,12 +233,12 @@ def _train_arm(
     return TrainedRun(name, version, run.run_id, digest, findings, lines)
 
 
-def _planned(workspace: Workspace, experiment: str, config: PersuadabilityConfig) -> dict[str, Any] | None:
+def _planned(workspace: Workspace, experiment: str) -> dict[str, Any] | None:
     """Return the plan's hash and whether this analysis follows it, line by line; None where no plan was stored."""
     plan = read_plan(workspace, experiment)
     if plan is None:
         return None
-    lines = analysis_follows(plan, workspace, config)
+    lines = analysis_follows(plan, workspace)
     return {"hash": plan.hash, "lines": [[line.name, line.passed, line.words] for line in lines]}
 
 

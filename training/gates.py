@@ -223,7 +223,7 @@ def _not_below_zero(name: str, average: Estimate | None, alpha: float) -> GateLi
 def _as_planned(plan: Mapping[str, Any] | None) -> GateLine:
     """Return whether the analysis follows the experiment's plan: `hash` of it and `lines` of (name, whether it holds, words)."""
     if plan is None:
-        return GateLine("plan", passed=True, words="no plan was stored before the outcomes; levels and capacity are those of audience.toml at the training")
+        return GateLine("plan", passed=True, words="no plan was stored before the outcomes; capacity and model are those of audience.toml at the training")
     departed = [f"{name}: {words}" for name, passed, words in plan["lines"] if not passed]
     head = f"the analysis {'departs from' if departed else 'follows'} the plan {plan['hash'][:12]}"
     return GateLine("plan", passed=not departed, words=f"{head} ({'; '.join(departed)})" if departed else head)

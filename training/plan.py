@@ -19,7 +19,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from features.history import History
-from features.vocabulary import Frozen
+from features.vocabulary import Experiment, Frozen
 from features.workspace import Workspace
 from training.config import PersuadabilityConfig
 from training.gates import GateLine
@@ -40,9 +40,9 @@ class Plan(Frozen):
     """One experiment's plan.
 
     `arms` gives each arm, control among them, its probability; `unit` is what is drawn as one, within `strata` (columns of people), by hash or `blocked`;
-    `holdout` is the share of people kept out; `metric` is tested one-sided at `ranking_alpha`, the average effect two-sided at `average_alpha`; `capacity` is
-    the share of people who can be contacted, None where there is no limit; `sizing` holds the assumptions and the numbers that followed, `reasoning`
-    the same in words; `amends` is the hash of the plan before.
+    `holdout` is the share of people kept out; `metric` is what is tested for differences between people, the average effect two-sided at `average_alpha`;
+    `analysis` is everything else that a training is told (capacity, levels of the gate, learner and parameters, seed), and the training takes it from here;
+    `sizing` holds the assumptions and the numbers that followed, `reasoning` the same in words; `amends` is the hash of the plan before.
     """
 
     experiment: str
@@ -57,10 +57,8 @@ class Plan(Frozen):
     blocked: bool = False
     holdout: float = Field(default=0.0, ge=0, lt=1)
     metric: str = "autoc"
-    ranking_alpha: float = Field(default=0.01, gt=0, lt=0.5)
     average_alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    capacity: float | None = Field(default=None, gt=0, le=1)
-    learner: str = "dr"
+    analysis: PersuadabilityConfig = PersuadabilityConfig()
     sizing: Mapping[str, float | None] = Field(default_factory=dict)
     reasoning: tuple[str, ...] = ()
     amends: str | None = None
@@ -164,50 +162,31 @@ def drawn_probabilities(workspace: Workspace, experiment_id: str) -> dict[str, t
     return found
 
 
-def follows(
-    plan: Plan,
-    *,
-    outcome: str,
-    arms: Mapping[str, Collection[float]],
-    alpha: float,
-    capacity: float | None,
-    metric: str,
-    learner: str,
-    first_outcome_at: datetime | None,
-) -> tuple[GateLine, ...]:
-    """Return whether an analysis follows the plan, one line per thing that was fixed.
+def follows(plan: Plan, *, experiment: Experiment, arms: Mapping[str, Collection[float]], first_outcome_at: datetime | None) -> tuple[GateLine, ...]:
+    """Return whether what was done follows the plan, one line per thing that was fixed; levels, capacity and model a training takes from the plan itself.
 
-    `arms` are those that were drawn with the probabilities stated for them (`drawn_probabilities`), `alpha` is the one-sided level of `metric`, `capacity` the
-    share of people contacted, `first_outcome_at` when the first outcome was measured, None if there is none yet.
+    `experiment` is what audience.toml now says of it, `arms` are those that were drawn with the probabilities stated for them (`drawn_probabilities`),
+    `first_outcome_at` is when the first outcome was measured, None if there is none yet.
     """
     early = first_outcome_at is None or plan.created_at < first_outcome_at
     measured = "no outcome is there yet" if first_outcome_at is None else f"the first outcome was measured on {first_outcome_at:%Y-%m-%d %H:%M} UTC"
     version = "amendment" if plan.amends else "plan"
     return (
         GateLine("time", early, f"the {version} {plan.hash[:12]} was written on {plan.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC; {measured}"),
-        _same("outcome", plan.outcome, outcome),
+        _same("outcome", plan.outcome, experiment.outcome),
+        _same("engagement", plan.engagement, experiment.engagement),
+        _same("control", plan.control, experiment.control),
         _same("arms", ", ".join(sorted(plan.arms)), ", ".join(sorted(arms))),
         _probabilities(plan, arms),
-        _same("metric", plan.metric, metric),
-        _same("learner", plan.learner, learner),
-        _same("level", f"{plan.ranking_alpha:g}", f"{alpha:g}"),
-        _same("capacity", _share(plan.capacity), _share(capacity)),
+        _same("metric", plan.metric, METRIC),
     )
 
 
-def analysis_follows(plan: Plan, workspace: Workspace, config: PersuadabilityConfig) -> tuple[GateLine, ...]:
-    """Return whether the analysis that `config` asks for, of what the tables hold, follows the plan."""
+def analysis_follows(plan: Plan, workspace: Workspace) -> tuple[GateLine, ...]:
+    """Return whether what the tables and audience.toml hold of the plan's experiment follows the plan."""
     experiment = workspace.vocabulary.experiment(plan.experiment)
-    return follows(
-        plan,
-        outcome=experiment.outcome,
-        arms=drawn_probabilities(workspace, experiment.id),
-        alpha=config.gate.autoc_alpha,
-        capacity=config.capacity,
-        metric=METRIC,
-        learner=str(config.model.get("learner", "dr")),
-        first_outcome_at=first_outcome_at(workspace, experiment.id),
-    )
+    arms, first = drawn_probabilities(workspace, experiment.id), first_outcome_at(workspace, experiment.id)
+    return follows(plan, experiment=experiment, arms=arms, first_outcome_at=first)
 
 
 def _probabilities(plan: Plan, arms: Mapping[str, Collection[float]]) -> GateLine:
@@ -221,10 +200,6 @@ def _probabilities(plan: Plan, arms: Mapping[str, Collection[float]]) -> GateLin
 
 def _same(name: str, planned: str, found: str) -> GateLine:
     return GateLine(name, planned == found, f"as planned ({planned})" if planned == found else f"planned {planned}, found {found}")
-
-
-def _share(capacity: float | None) -> str:
-    return "no limit" if capacity is None or capacity >= 1 else f"{capacity:.4g}"
 
 
 def _follows_on(plan: Plan, before: tuple[Plan, ...]) -> None:

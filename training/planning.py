@@ -23,7 +23,7 @@ class Wishes:
     """What somebody says of an experiment beforehand; the rest stands in audience.toml. Fields as in `Assumptions` and `Plan`.
 
     `arms` are texts ARM=SHARE, equal shares of all arms of audience.toml where there are none; `unit_size` is counted where it is None; `capacity` is that of
-    audience.toml where it is None, and 1 for no limit; `draws` experiments are simulated.
+    audience.toml where it is None, and 1 for no limit, and so is `learner`; `draws` experiments are simulated.
     """
 
     baseline: float
@@ -44,7 +44,7 @@ class Wishes:
     capacity: float | None = None
     strata: Sequence[str] = ()
     blocked: bool = False
-    learner: str = "dr"
+    learner: str | None = None
     only: Path | None = None
     draws: int = 0
 
@@ -81,8 +81,6 @@ def planned(workspace: Workspace, experiment_id: str, wishes: Wishes, sizing: Si
     before = read_plan(workspace, experiment_id) if amend else None
     if amend and before is None:
         raise PlanError(f"there is no plan of {experiment_id!r} to amend: write it without --amend")
-    config = _config(workspace)
-    capacity = config.capacity if wishes.capacity is None else wishes.capacity
     try:
         return Plan(
             experiment=experiment_id,
@@ -96,16 +94,24 @@ def planned(workspace: Workspace, experiment_id: str, wishes: Wishes, sizing: Si
             strata=tuple(wishes.strata),
             blocked=wishes.blocked,
             holdout=wishes.holdout,
-            ranking_alpha=config.gate.autoc_alpha,
             average_alpha=wishes.alpha,
-            capacity=None if capacity is None or capacity >= 1 else capacity,
-            learner=wishes.learner,
+            analysis=_analysis(workspace, wishes),
             sizing=sizing.values(),
             reasoning=sizing.words(),
             amends=None if before is None else before.hash,
         )
     except ValidationError as error:
         raise PlanError("; ".join(f"{'.'.join(map(str, fault['loc'])) or 'plan'}: {fault['msg']}" for fault in error.errors())) from None
+
+
+def _analysis(workspace: Workspace, wishes: Wishes) -> PersuadabilityConfig:
+    """Return what audience.toml says of the training, with what is wished instead."""
+    said = _config(workspace).model_dump()
+    if wishes.capacity is not None:
+        said["capacity"] = wishes.capacity
+    if wishes.learner is not None:
+        said["model"] = {**said["model"], "learner": wishes.learner}
+    return PersuadabilityConfig(**said)
 
 
 def shares(given: Sequence[str], experiment: Experiment) -> dict[str, float]:

@@ -81,8 +81,11 @@ class ExperimentRows:
 
     @property
     def outcome(self) -> Floats:
-        """The outcome (n,), so that more is better, NaN where it is missing."""
-        return self.drawn["value"].to_numpy(dtype=np.float64) * (1.0 if self.experiment.engagement == "higher" else -1.0)
+        """The outcome (n,), so that more is better, NaN where it is missing; of yes and no where less is better, no is 1."""
+        value = self.drawn["value"].to_numpy(dtype=np.float64)
+        if self.experiment.engagement == "higher":
+            return value
+        return 1.0 - value if np.isin(value[~np.isnan(value)], (0.0, 1.0)).all() else -value
 
 
 @dataclass(frozen=True, repr=False)

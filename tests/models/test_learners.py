@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import special
 
+from models.columns import ColumnsError
 from models.learners import LEARNERS, stacked, target
 from models.nuisance import Expected, Trial, aipw_scores, arm_scores
 from models.persuadability import Persuadability
@@ -169,3 +170,12 @@ def test_a_monotone_uplift_never_falls_as_its_column_grows():
     ladder = pd.DataFrame({"a": np.linspace(-3, 3, 50), "b": 0.0, "c": 0.0}).astype(np.float32)
     assert (np.diff(model.predict_raw(ladder)) >= 0).all()
     assert (np.diff(model.predict_raw(ladder.rename(columns={"a": "b", "b": "a"})[["a", "b", "c"]])) <= 0).all()
+
+
+def test_a_direction_is_of_a_column_that_is_there():
+    X, y, treatment, chance, _ = campaign()
+    given = {"treatment": treatment, "propensity": chance}
+    with pytest.raises(ColumnsError, match=r"monotone names 1 columns that X does not have, such as 'typo'"):
+        Persuadability(**SMALL, monotone={"typo": 1}).fit(X, y, **given)
+    with pytest.raises(ValueError, match="monotone gives columns 1, -1 or 0"):
+        Persuadability(**SMALL, monotone={"a": 2}).fit(X, y, **given)

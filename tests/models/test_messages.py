@@ -15,13 +15,18 @@ SHARES = {"control": 0.4, "letter": 0.3, "story": 0.3}
 
 @cache
 def campaign(kind, n_rows=6000, seed=0):
-    """`crossed`: the letter helps one half and the story the other; `alike`: both help all, the story a little more; `nothing`: neither does anything."""
+    """`crossed`: the letter helps one half, the story the other; `alike`: both help all, the story more; `nothing`: neither does; `harm`: both lower it."""
     rng = np.random.default_rng(seed)
     X = pd.DataFrame(rng.normal(size=(n_rows, 3)).astype(np.float32), columns=["a", "b", "c"])
     household = np.arange(n_rows) // 2
     arm = rng.choice(list(SHARES), household.max() + 1, p=list(SHARES.values()))[household]
     sign = np.where(X["a"] > 0, 1.0, -1.0)
-    effect = {"crossed": (0.2 + 0.4 * sign, 0.3 - 0.4 * sign), "alike": (0.2 + 0 * sign, 0.5 + 0 * sign), "nothing": (0 * sign, 0 * sign)}[kind]
+    effect = {
+        "crossed": (0.2 + 0.4 * sign, 0.3 - 0.4 * sign),
+        "alike": (0.2 + 0 * sign, 0.5 + 0 * sign),
+        "nothing": (0 * sign, 0 * sign),
+        "harm": (sign * 0 - 0.6, sign * 0 - 0.4),
+    }[kind]
     y = 0.5 * X["b"] + np.where(arm == "letter", effect[0], 0) + np.where(arm == "story", effect[1], 0) + rng.normal(scale=0.8, size=n_rows)
     chance = pd.DataFrame({name: np.full(n_rows, share) for name, share in SHARES.items()})
     return X, {"y": y.to_numpy(), "treatment": arm, "propensity": chance, "groups": household}
@@ -57,6 +62,33 @@ def test_where_nothing_works_nothing_is_claimed():
     assert "not clearly ahead" in model.verdict()
     accepted = sum(Messages(base=BASE).fit(X, **given).personal_ for X, given in (campaign("nothing", 800, seed) for seed in range(10, 25)))
     assert accepted <= 2
+
+
+def test_a_message_that_does_harm_is_sent_to_nobody():
+    model, X = fitted("harm"), campaign("harm", seed=1)[0]
+    assert model.best_ == "control"
+    assert not model.personal_
+    assert (model.predict(X) == "control").all()
+    assert "even the best message, story, lowers the outcome on average" in model.verdict()
+    assert "nothing is sent" in model.verdict()
+    X, given = campaign("harm", 1500)
+    two = given["treatment"] != "story"
+    chance = given["propensity"].loc[two, ["control", "letter"]] / 0.7
+    alone = Messages(base=BASE).fit(X[two], given["y"][two], treatment=given["treatment"][two], propensity=chance, groups=given["groups"][two])
+    assert alone.best_ == "control"
+    assert "it is sent to nobody" in alone.verdict()
+
+
+def test_whom_every_message_harms_gets_none():
+    """A letter that helps one half and harms the other, and a story that does the same and less."""
+    X, given = campaign("nothing", 6000)
+    sign = np.where(X["a"] > 0, 1.0, -1.0)
+    y = given["y"] + sign * np.select([given["treatment"] == "letter", given["treatment"] == "story"], [0.8, 0.4], 0.0)
+    model = Messages(base=BASE).fit(X, **(given | {"y": y}))
+    assert model.personal_
+    fresh = campaign("nothing", 2000, seed=5)[0]
+    assert np.mean((model.predict(fresh) == "letter") == (fresh["a"] > 0)) > 0.95
+    assert set(model.predict(fresh)[(fresh["a"] < -0.2).to_numpy()]) == {"control"}
 
 
 def test_a_contrast_of_two_arms_is_persuadability_itself():

@@ -66,3 +66,22 @@ def test_a_yes_or_no_outcome_is_expected_as_a_probability():
     mu = cross_fit(BinnedRows(X, ("a", "b", "c"), n_jobs=1), given, **TREES).mu
     assert mu.min() > 0
     assert mu.max() < 1
+
+
+def test_a_missing_outcome_leaves_yes_and_no_what_they_are():
+    """One outcome that is missing: expectations stay probabilities, of boosters with the binary objective."""
+    rng = np.random.default_rng(3)
+    X, given = trial(y=(rng.random(600) < 0.05).astype(float))
+    gone = given.y.copy()
+    gone[0] = np.nan
+    used = []
+
+    class Watched(BinnedRows):
+        def train(self, rows, target, *, objective, **how):
+            used.append(objective)
+            return super().train(rows, target, objective=objective, **how)
+
+    mu = cross_fit(Watched(X, ("a", "b", "c"), n_jobs=1), replace(given, y=gone), **TREES).mu
+    assert set(used) == {"binary"}
+    assert np.nanmin(mu) > 0
+    assert np.nanmax(mu) < 1

@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from models.columns import ColumnsError
 from models.persuadability import Persuadability
 from models.uplift_evaluation import CROSS_FITTING, LEARNED, lower_bound
+from models.uplift_metrics import autoc, percentile_ranks
 
 SMALL = {"n_folds": 3, "nuisance_trees": 25, "nuisance_max_depth": 3, "num_trees": 40, "learning_rate": 0.1, "min_child_share": 0.03, "n_jobs": 1}
 
@@ -303,6 +304,17 @@ def test_it_is_an_estimator_and_says_how_far_it_is(fitted):
     assert {stage for stage, _ in told} == {"outcome models", "uplift models"}
     assert [part for stage, part in told if stage == "outcome models"] == sorted(part for stage, part in told if stage == "outcome models")
     assert told[-1] == ("uplift models", 1.0)
+
+
+def test_where_less_was_better_baseline_risk_begins_with_those_at_risk(fitted):
+    model = fitted[0]
+    judged = model.out_of_fold_
+    rank = percentile_ranks(-judged["baseline"].to_numpy(), folds=judged["fold"].to_numpy())
+    expected = autoc(rank, judged["score"], groups=judged["group"], sample_weight=judged["weight"])
+    plain, turned = model.evaluate(), model.evaluate(turned=True)
+    assert turned.estimates["autoc_risk"].value == pytest.approx(expected.value, abs=1e-12)
+    assert turned.estimates["autoc_risk"].value != plain.estimates["autoc_risk"].value
+    assert turned.estimates["autoc"] == plain.estimates["autoc"]
 
 
 def test_an_evaluation_names_every_measure_and_can_be_stored(fitted):

@@ -14,12 +14,12 @@ def test_defaults_need_no_table():
 def test_the_workspace_table_is_read(tmp_path):
     (tmp_path / "audience.toml").write_text(
         '[workspace]\nname = "riverside"\n[kinds.open]\ndirection = "in"\nen = "open"\n[channels.email]\nen = "e-mail"\n'
-        "[training.affinity]\nhorizon_days = 14\n[training.affinity.model]\nnum_trees = 50\n[training.persuadability.gate]\nautoc_alpha = 0.02\n"
+        "[training.affinity]\nhorizon_days = 14\n[training.affinity.model]\nnum_trees = 50\n[training.persuadability.gate]\nautoc_alpha = 0.005\n"
     )
     config = read_config(Workspace.open(tmp_path))
     assert config.affinity.horizon_days == 14
     assert config.affinity.model == {"num_trees": 50}
-    assert config.persuadability.gate.autoc_alpha == 0.02
+    assert config.persuadability.gate.autoc_alpha == 0.005
 
 
 @pytest.mark.parametrize(

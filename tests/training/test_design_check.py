@@ -80,7 +80,6 @@ def test_a_draw_that_follows_its_plan(drawn):
         engagement="higher",
         control="control",
         arms=HALVES,
-        capacity=0.2,
     )
     assert lines(drawn(plan=plan, measured=NOW - timedelta(days=1)))["plan"].verdict == "ok"
 
@@ -91,7 +90,7 @@ def test_what_departs_from_the_plan_is_named(drawn):
     )
     line = lines(drawn(plan=plan, measured=NOW - timedelta(days=1)))["plan"]
     assert line.verdict == "look"
-    assert all(word in line.words for word in ("time:", "outcome:", "probabilities:", "capacity:"))
+    assert all(word in line.words for word in ("time:", "outcome:", "probabilities:"))
 
 
 def test_arms_that_were_chosen_are_broken(drawn):

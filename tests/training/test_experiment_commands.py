@@ -34,7 +34,7 @@ def test_from_the_plan_over_the_draw_to_the_check(workspace, tmp_path):
     plan = read_plan(workspace, "story")
     assert plan.hash in done.output
     assert dict(plan.arms) == {"control": 0.5, "letter": 0.25, "Card": 0.25}
-    assert (plan.capacity, plan.ranking_alpha, plan.strata, plan.blocked) == (0.2, 0.01, ("area",), True)
+    assert (plan.analysis.capacity, plan.analysis.gate.autoc_alpha, plan.strata, plan.blocked) == (0.2, 0.01, ("area",), True)
     assert plan.sizing["people_at_hand"] == 200
     assert plan.sizing["people_for_learned_ranking"] > plan.sizing["people_for_ranking"] > plan.sizing["people_for_average"]
     assert "Bonferroni" in done.output
@@ -68,7 +68,7 @@ def test_a_plan_needs_a_hypothesis_and_is_amended_beside_itself(workspace):
     assert run(workspace, "plan", "story", *SIZES, "--hypothesis", "b", "--draws", 0).exit_code != 0
     assert run(workspace, "plan", "story", *SIZES, "--hypothesis", "b", "--draws", 0, "--amend", "--capacity", 1).exit_code == 0
     assert sorted(path.name for path in (workspace.root / "experiments" / "story").iterdir()) == ["plan-2.json", "plan.json"]
-    assert read_plan(workspace, "story").capacity is None
+    assert read_plan(workspace, "story").analysis.capacity == 1
 
 
 def test_a_broken_draw_ends_with_exit_code_1(campaign, tmp_path, by_hand):

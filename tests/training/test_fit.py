@@ -7,7 +7,8 @@ import pytest
 from models import artefact
 from training import registry
 from training.config import read_config
-from training.fit import recalibrate_affinity, train_affinity
+from training.fit import recalibrate_affinity, train_affinity, train_persuadability
+from training.plan import Plan, folder_of
 from training.reference import Reference, reference_of
 from training.registry import RegistryError, list_models, list_runs, logged_findings, promote
 from training.snapshots import SnapshotError
@@ -154,6 +155,22 @@ def test_recalibration_keeps_the_trees_and_is_tried_against_the_champion(trainab
     toml.write_text(toml.read_text().replace("seed = 3\n", ""))
     with pytest.raises(RegistryError, match="none is newer"):
         recalibrate_affinity(trainable, now=NOW - timedelta(days=70))
+
+
+def test_a_planned_experiment_is_analysed_as_planned_whatever_is_asked_for(trainable):
+    said = {"capacity": 0.35, "seed": 3, "gate": {"autoc_alpha": 0.002}, "model": {"num_trees": 5, "nuisance_trees": 5, "n_folds": 3, "learner": "x"}}
+    arms = dict.fromkeys(("control", "letter", "card"), 1 / 3)
+    facts = {"experiment": "story", "hypothesis": "The letter helps.", "outcome": "pledge", "engagement": "higher", "control": "control"}
+    plan = Plan(**facts, arms=arms, created_at=NOW - timedelta(days=70), analysis=said)
+    folder = folder_of(trainable, "story")
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(plan.document(), encoding="utf-8")
+    asked = read_config(trainable).persuadability.model_copy(update={"capacity": 0.1, "seed": 4})
+    first, *_ = train_persuadability(trainable, "story", now=NOW, config=asked).runs
+    assert first.findings.gate == {"autoc_alpha": 0.002, "slope_alpha": 0.01, "policy_alpha": 0.05, "capacity": 0.35}
+    assert first.findings.about["plan"]["hash"] == plan.hash
+    run = {run.run_id: run for run in Tracking.of(trainable).runs()}[first.run_id]
+    assert (run.parameters["seed"], run.parameters["model.learner"], run.parameters["model.num_trees"]) == ("3", "x", "5")
 
 
 def test_a_failed_training_leaves_a_failed_run_and_no_version(trainable):

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from features.vocabulary import VocabularyError
+from features.vocabulary import Experiment, VocabularyError
+from training.config import PersuadabilityConfig
 from training.plan import Plan, PlanError, drawn_probabilities, first_outcome_at, follows, read_plan, read_plans, write_plan
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -14,7 +15,7 @@ THIRDS = dict.fromkeys(("control", "letter", "Card"), 1 / 3)
 def plan(**changes):
     return Plan(
         **{"experiment": "story", "created_at": NOW, "hypothesis": "The letter helps.", "outcome": "pledge", "engagement": "higher", "control": "control"}
-        | {"arms": THIRDS, "capacity": 0.2}
+        | {"arms": THIRDS}
         | changes
     )
 
@@ -67,7 +68,7 @@ def test_an_edited_plan_is_noticed(workspace):
 def test_an_amendment_names_the_plan_before_it(workspace):
     write_plan(workspace, plan())
     later = NOW + timedelta(hours=1)
-    amended = plan(created_at=later, capacity=0.1, amends=plan().hash)
+    amended = plan(created_at=later, analysis=PersuadabilityConfig(capacity=0.1), amends=plan().hash)
     assert write_plan(workspace, amended).name == "plan-2.json"
     assert read_plan(workspace, "story") == amended
     assert read_plans(workspace, "story") == (plan(), amended)
@@ -109,8 +110,8 @@ def test_plans_that_cannot_be(changed, words):
         plan(**changed)
 
 
-AS_PLANNED = {"outcome": "pledge", "arms": dict.fromkeys(THIRDS, (1 / 3,)), "alpha": 0.01, "capacity": 0.2, "metric": "autoc", "learner": "dr"}
-AS_PLANNED |= {"first_outcome_at": None}
+EXPERIMENT = Experiment(id="story", en="Story", control="control", outcome="pledge")
+AS_PLANNED = {"experiment": EXPERIMENT, "arms": dict.fromkeys(THIRDS, (1 / 3,)), "first_outcome_at": None}
 
 
 def test_an_analysis_as_planned_follows(campaign):
@@ -123,13 +124,11 @@ def test_an_analysis_as_planned_follows(campaign):
 @pytest.mark.parametrize(
     ("changed", "name"),
     [
-        ({"outcome": "turnout"}, "outcome"),
+        ({"experiment": EXPERIMENT.model_copy(update={"outcome": "turnout"})}, "outcome"),
+        ({"experiment": EXPERIMENT.model_copy(update={"control": "letter"})}, "control"),
+        ({"experiment": EXPERIMENT.model_copy(update={"engagement": "lower"})}, "engagement"),
         ({"arms": {"control": (0.5,), "letter": (0.5,)}}, "arms"),
         ({"arms": AS_PLANNED["arms"] | {"Card": (1 / 3, 0.4)}}, "probabilities"),
-        ({"alpha": 0.05}, "level"),
-        ({"capacity": None}, "capacity"),
-        ({"metric": "qini"}, "metric"),
-        ({"learner": "x"}, "learner"),
         ({"first_outcome_at": NOW - timedelta(seconds=1)}, "time"),
     ],
 )
@@ -137,3 +136,16 @@ def test_what_departs_from_the_plan_is_said(changed, name):
     lines = {line.name: line for line in follows(plan(), **(AS_PLANNED | changed))}
     assert not lines[name].passed
     assert all(line.passed for other, line in lines.items() if other not in {name, "probabilities"})
+
+
+@pytest.mark.parametrize("model", [{"learner": "nonsense"}, {"num_trees": 0}, {"n_folds": "five"}])
+def test_a_plan_names_an_analysis_that_can_be_made(model):
+    with pytest.raises(ValueError, match=r"learner|num_trees|wrong type"):
+        plan(analysis={"model": model})
+
+
+def test_levels_can_be_stricter_and_never_looser():
+    assert plan(analysis={"gate": {"autoc_alpha": 0.001}}).analysis.gate.autoc_alpha == 0.001
+    for level, looser in (("autoc_alpha", 0.02), ("slope_alpha", 0.02), ("policy_alpha", 0.06)):
+        with pytest.raises(ValueError, match=level):
+            plan(analysis={"gate": {level: looser}})

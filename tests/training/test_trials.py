@@ -8,10 +8,10 @@ import pytest
 
 from features.history import History
 from features.vectors import build_rows
-from features.vocabulary import VocabularyError
+from features.vocabulary import Experiment, VocabularyError
 from training.choice import message_choice
 from training.config import PersuadabilityConfig
-from training.trials import TrialError, experiment_rows, known_propensity, message_trial, trial_datasets
+from training.trials import ExperimentRows, TrialError, experiment_rows, known_propensity, message_trial, trial_datasets
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 CONFIG = PersuadabilityConfig(minimum_per_arm=10)
@@ -117,7 +117,14 @@ def test_lower_is_better_turns_the_sign(bare):
     path = workspace.root / "audience.toml"
     path.write_text(path.read_text().replace('outcome = "pledge"', 'outcome = "complaints"\nengagement = "lower"'))
     (dataset,) = trial_datasets(experiment_rows(type(workspace).open(workspace.root), "story", now=NOW), CONFIG)
-    assert set(dataset.y) == {-1.0}
+    assert set(dataset.y) == {0.0}, "of yes and no, no is better"
+
+
+@pytest.mark.parametrize(("value", "turned"), [([0.0, 1.0, np.nan], [1.0, 0.0, np.nan]), ([0.0, 2.5, np.nan], [0.0, -2.5, np.nan])])
+def test_yes_and_no_stay_what_they_are_where_lower_is_better(value, turned):
+    experiment = Experiment(id="rent", en="Rent", outcome="complaints", engagement="lower")
+    rows = ExperimentRows(experiment, pd.DataFrame({"value": value}), pd.DataFrame(), (), {}, "", "", {})
+    np.testing.assert_array_equal(rows.outcome, turned)
 
 
 @pytest.mark.parametrize(
