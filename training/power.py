@@ -82,7 +82,7 @@ class Assumptions:
 
     @property
     def contrast_alpha(self) -> float:
-        """The two-sided level of one contrast of several with control: Bonferroni. Holm's procedure at the analysis finds at least as much."""
+        """The two-sided level of one contrast of several with control: Bonferroni. Holm's procedure (`training.choice`) finds at least as much."""
         return self.alpha / len(self.treatments)
 
     @property

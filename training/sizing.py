@@ -58,7 +58,11 @@ class Sizing:
     def _average(self) -> str:
         assumed = self.assumptions
         contrasts = len(assumed.treatments)
-        shared = "" if contrasts == 1 else f", shared by {contrasts} contrasts (Bonferroni; Holm's procedure at the analysis finds at least as much)"
+        shared = (
+            ""
+            if contrasts == 1
+            else f", shared by {contrasts} contrasts (Bonferroni; Holm's procedure, by which the training tells them, finds at least as much)"
+        )
         spread = "yes or no" if assumed.outcome_sd is None else f"standard deviation {assumed.outcome_sd:g}"
         return (
             f"average effect of {assumed.effect:+g} on {assumed.baseline:g} ({spread}): {_people(people_for_average(assumed))}, "
@@ -87,7 +91,8 @@ class Sizing:
         formula = f"n = ({constant:.2f} / {target:g})² people in each contrast for AUTOC of a ranking given beforehand, {tested}{self._inflation()}"
         return (
             f"differences between people ({what}): {_people(given)}; {formula}",
-            f"the same for a ranking learned in this experiment, whose bounds the gate widens by {CROSS_FITTING:.2f}: {_people(learned)}",
+            f"the same for a ranking learned in this experiment, whose bounds the gate widens by {CROSS_FITTING:.2f}: {_people(learned)}; the gate also asks for the "
+            "slope and for policies that pay, so its own power is lower",
         )
 
     def _at_hand(self) -> str:
