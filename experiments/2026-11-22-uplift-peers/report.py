@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from peers import FIRST, ONCE, OURS, PEERS, WHOLE
@@ -33,9 +33,26 @@ def tables(found: Mapping[str, Any], slopes: tuple[float, float]) -> dict[str, R
         made["PEHE on people nobody learned from, mean of the seeds; the difference to ours in brackets, with its 95% interval over seeds"] = errors(simulated)
     if "coverage" in found:
         made[f"How often 90% intervals hold the truth (standard error), {found['coverage']['draws']} experiments of each kind"] = covered(found["coverage"])
+    if "choices" in found:
+        made["Several messages: the best to all, or each person's own (ours; standard errors in brackets)"] = chosen(found["choices"]["cases"])
     if "shuffled" in found:
         made["The arms dealt anew among the people: nobody's effect differs"] = dealt(found["shuffled"]["contrasts"])
     return made
+
+
+def chosen(cases: Mapping[str, Any]) -> Records:
+    """Return which message is best, by how much, and what choosing by person gains over it."""
+    return [
+        {
+            "": f"{each['title']}, {each['rows']:,} people",
+            "average effects (se; p after Holm)": "; ".join(f"{name} {with_error(found)}, {found[2]:.3f}" for name, found in each["effects"].items()),
+            "best": each["best"],
+            "lead over the next (se)": with_error(each["lead"]),
+            "choosing by person, less the best to all (se)": with_error(each["by_person"]),
+            "sent": "by person" if each["personal"] else "the best to all",
+        }
+        for each in cases.values()
+    ]
 
 
 def dealt(contrasts: Mapping[str, Any]) -> Records:
@@ -147,7 +164,7 @@ def covered(found: Mapping[str, Any]) -> Records:
     return [{"": each["title"], **{words: with_error(each[key], 3) for key, words in heads.items()}} for each in found["surfaces"].values()]
 
 
-def with_error(estimate: tuple[float, float], places: int = 4) -> str:
+def with_error(estimate: Sequence[float], places: int = 4) -> str:
     """Return `0.0198 (0.0029)`."""
     return f"{estimate[0]:.{places}f} ({estimate[1]:.{places}f})"
 

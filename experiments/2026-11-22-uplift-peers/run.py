@@ -33,7 +33,7 @@ LIMIT_S = 1_200
 """A peer that takes longer on a data set is ended; the tasks it has done count."""
 DRAWS, DEALS = 200, 100
 """Simulated experiments of each kind for the coverage of intervals; deals of the arms for what the gate lets through."""
-COVERAGE, SHUFFLED = "coverage", "shuffled"
+CHOICES, COVERAGE, SHUFFLED = "choices", "coverage", "shuffled"
 BEGUN = time.monotonic()
 
 
@@ -246,7 +246,7 @@ def main() -> None:
     from training.experiment import markdown
     from training.real_data import RealDataError
 
-    names = [*SOURCES, COVERAGE, SHUFFLED]
+    names = [*SOURCES, CHOICES, COVERAGE, SHUFFLED]
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", nargs="+", choices=names, default=names)
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
@@ -260,7 +260,7 @@ def main() -> None:
     for name in given.data:
         try:
             with tempfile.TemporaryDirectory(prefix=f"uplift-{name}-") as passing:
-                alone = {COVERAGE: lambda: covered(given.draws), SHUFFLED: lambda: shuffled(given.deals)}
+                alone = {CHOICES: choices, COVERAGE: lambda: covered(given.draws), SHUFFLED: lambda: shuffled(given.deals)}
                 found = alone[name]() if name in alone else compared(name, given.peers, Path(passing), given.most)
         except RealDataError as error:
             tell(f"== {name} is left out: {error}")
@@ -278,6 +278,14 @@ def covered(draws: int) -> dict[str, Any]:
 
     tell("== coverage of intervals")
     return {"kind": COVERAGE, "draws": draws, "surfaces": all_covered(draws)}
+
+
+def choices() -> dict[str, Any]:
+    """Return which of several messages to send."""
+    from choices import all_chosen
+
+    tell("== several messages")
+    return {"kind": CHOICES, "cases": all_chosen()}
 
 
 def shuffled(deals: int) -> dict[str, Any]:
