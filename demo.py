@@ -153,7 +153,8 @@ def _person(result: dict[str, Any]) -> str:
         if "code" in score:
             lines += textwrap.wrap(f"{score['name']}: no score, {score['code']}: {score['words']}", 110, initial_indent="    ", subsequent_indent="        ")
             if score["average"]:
-                lines.append("        average effect {value:+.1f} points [{low:+.1f}, {high:+.1f}]".format(**score["average"]))
+                number, unit = (":+.1f", "points") if score["average"]["scale"] == "uplift_pp" else (":+.3g", "of the outcome")
+                lines.append(f"        average effect {{value{number}}} {unit} [{{low{number}}}, {{high{number}}}]".format(**score["average"]))
             continue
         value, low, high = (None if score[key] is None else _number(score[key], score["scale"]) for key in ("value", "low", "high"))
         interval = f"[{low}, {high}]" if low is not None else f"no interval: {score['interval_absent']}"
@@ -163,7 +164,7 @@ def _person(result: dict[str, Any]) -> str:
 
 
 def _number(value: float, scale: str) -> str:
-    return f"{value:.1%}" if scale == "probability" else f"{value:+.1f} points"
+    return f"{value:.1%}" if scale == "probability" else f"{value:+.1f} points" if scale == "uplift_pp" else f"{value:+.3g} of the outcome"
 
 
 def _say_where(folder: Path, port: int, keys: dict[str, str]) -> None:

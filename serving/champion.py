@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,11 +18,12 @@ from scipy.special import expit
 from models import artefact
 from models.affinity import TopicAffinity
 from models.explanation import Contributions
+from models.outcome_scale import OutcomeScale, OutcomeScaleError
 from models.persuadability import Persuadability
 from serving.names import ScoreName
-from serving.schemas import Basis, Unit
+from serving.schemas import Basis, Scale, Unit
+from serving.uplift import UpliftWire, uplift_wire
 
-_PERCENTAGE_POINTS = 100.0
 _FEW = 32
 """Up to so many people one thread predicts: starting and joining a team of threads costs more than the trees, and far more on a busy machine."""
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -48,7 +49,10 @@ class Served:
 
 @dataclass(frozen=True)
 class Champion:
-    """A loaded model with where it comes from. `pointer` is the text of its `champion.json`."""
+    """A loaded model with where it comes from. `pointer` is the text of its `champion.json`.
+
+    The metadata of a persuadability say what its outcome is (`models.outcome_scale`): without that, what is asked of it raises OutcomeScaleError.
+    """
 
     name: str
     version: str
@@ -71,14 +75,24 @@ class Champion:
         return float(self.model.coverage)
 
     @property
-    def scale(self) -> Literal["probability", "uplift_pp"]:
+    def uplift(self) -> UpliftWire | None:
+        """How the model's uplift is served; None where its scores are probabilities."""
+        return None if isinstance(self.model, TopicAffinity) else uplift_wire(OutcomeScale.from_state(self.metadata))
+
+    @property
+    def scale(self) -> Scale:
         """The scale of the values served."""
-        return "probability" if isinstance(self.model, TopicAffinity) else "uplift_pp"
+        return "probability" if self.uplift is None else self.uplift.scale
 
     @property
     def unit(self) -> Unit:
         """The unit of the contributions."""
-        return "log_odds" if isinstance(self.model, TopicAffinity) else "percentage_points"
+        return "log_odds" if self.uplift is None else self.uplift.unit
+
+    @property
+    def turned(self) -> bool:
+        """Whether a positive value means less of the outcome."""
+        return self.uplift is not None and self.uplift.turned
 
     def answers(self, score: ScoreName) -> bool:
         """Return whether this model makes that score."""
@@ -89,17 +103,21 @@ class Champion:
         model = self._model_for(X)
         if isinstance(model, TopicAffinity):
             return self._serve_affinity(model, X, scores)
-        interval = np.asarray(model.predict_interval(X), dtype=np.float64) * _PERCENTAGE_POINTS
-        values = np.asarray(model.predict_uplift(X), dtype=np.float64) * _PERCENTAGE_POINTS
+        factor = self._factor()
+        interval = np.asarray(model.predict_interval(X), dtype=np.float64) * factor
+        values = np.asarray(model.predict_uplift(X), dtype=np.float64) * factor
         return [Served(values, interval[:, 0], interval[:, 1]) for _ in scores]
 
     def explain(self, X: pd.DataFrame, score: ScoreName) -> Contributions:
-        """Return additive contributions in the served unit: log-odds of the probability, or percentage points of uplift."""
+        """Return additive contributions in the served unit: log-odds of the probability, or those of the uplift."""
         model = self._model_for(X)
         if isinstance(model, TopicAffinity):
             return model.contributions(X, str(score.topic))
-        parts = model.contributions(X)
-        return Contributions(parts.base * _PERCENTAGE_POINTS, parts.values * _PERCENTAGE_POINTS, parts.columns)
+        parts, factor = model.contributions(X), self._factor()
+        return Contributions(parts.base * factor, parts.values * factor, parts.columns)
+
+    def _factor(self) -> float:
+        return 1.0 if self.uplift is None else self.uplift.factor
 
     def _model_for(self, X: pd.DataFrame) -> TopicAffinity | Persuadability:
         if len(X) > _FEW:
@@ -136,7 +154,9 @@ def load_champion(folder: Path, key: bytes, *, threads: int) -> Champion:
         metadata = artefact.check(place).metadata
         artefact.try_in_process(place)
         model = artefact.load(place)
-    except (artefact.ArtefactError, OSError) as error:
+        if isinstance(model, Persuadability):
+            OutcomeScale.from_state(metadata)
+    except (artefact.ArtefactError, OutcomeScaleError, OSError) as error:
         raise ChampionError(f"{name} {version}: {error}") from error
     if not isinstance(model, TopicAffinity | Persuadability):
         raise ChampionError(f"{name} {version}: a {type(model).__name__} cannot be served")

@@ -169,6 +169,6 @@ def _bands(loaded: Loaded, mismatched: frozenset[str], before: Loaded) -> dict[s
         if scores and sample is None:
             sample = loaded.rows(sample_rows(len(loaded.vectors)).tolist())
         if scores and sample is not None:
-            signed = champion.scale == "uplift_pp"
+            signed = champion.scale != "probability"
             bands |= {score.name: cut(served.values, signed=signed) for score, served in zip(scores, champion.serve(sample, scores), strict=True)}
     return bands

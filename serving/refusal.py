@@ -1,14 +1,20 @@
-"""A model that the gate refused: what its experiment found on average, and the verdict."""
+"""A model that the gate refused: what its experiment found on average, which lines failed, and what is answered because of them."""
 
 from __future__ import annotations
 
 import json
 import math
 from pathlib import Path
+from typing import Any
 
-from serving.schemas import AverageEffect
+from features.vocabulary import Language
+from models.outcome_scale import OutcomeScale
+from serving.schemas import AverageEffect, RefusalCode
+from serving.uplift import uplift_wire
+from serving.words import plan_words, refusal_words, turned_words
 
-_PERCENTAGE_POINTS = 100.0
+NO_DEMOBILISATION, PLAN = "no demobilisation", "plan"
+"""Lines of the gate that are about something else than the ranking, as `training.gates` names them."""
 
 
 class RefusalError(ValueError):
@@ -16,13 +22,34 @@ class RefusalError(ValueError):
 
 
 def load_refusal(folder: Path) -> AverageEffect:
-    """Return the average effect in `models/<name>/refused.json`, in percentage points. Raises RefusalError."""
+    """Return the average effect in `models/<name>/refused.json`, in the served scale. Raises RefusalError."""
     try:
         document = json.loads((folder / "refused.json").read_text(encoding="utf-8"))
         ate, low, high, coverage = (float(document[name]) for name in ("ate", "low", "high", "coverage"))
-        verdict = str(document["verdict"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise RefusalError(f"{folder.name}: refused.json is not an object with verdict, ate, low, high and coverage; promote the model again") from None
+        verdict, failed = str(document["verdict"]), _names(document["failed"])
+        wire = uplift_wire(OutcomeScale.from_state(document))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        what = "an object with verdict, failed, ate, low, high, coverage, outcome_unit and sign_turned"
+        raise RefusalError(f"{folder.name}: refused.json is not {what}; train the model again and promote it") from None
     if not all(map(math.isfinite, (ate, low, high, coverage))):
         raise RefusalError(f"{folder.name}: refused.json holds a number that is not finite")
-    return AverageEffect(ate * _PERCENTAGE_POINTS, low * _PERCENTAGE_POINTS, high * _PERCENTAGE_POINTS, coverage, "uplift_pp", verdict)
+    value, low, high = (number * wire.factor for number in (ate, low, high))
+    return AverageEffect(value, low, high, coverage, wire.scale, verdict, failed, wire.turned)
+
+
+def refusal_code(average: AverageEffect) -> RefusalCode:
+    """Return what the lines that failed come to: a message that lowers engagement is for nobody, whatever else failed."""
+    return "message_lowers" if NO_DEMOBILISATION in average.failed else "ranking_refused"
+
+
+def refused_words(average: AverageEffect, language: Language) -> str:
+    """Return why there is a score for nobody, and, where the outcome's sign was turned, what a positive average means."""
+    code = refusal_code(average)
+    words = plan_words(language) if average.failed == [PLAN] else refusal_words(code, language)
+    return f"{words} {turned_words(language)}" if average.sign_turned else words
+
+
+def _names(failed: Any) -> list[str]:
+    if not isinstance(failed, list) or not failed or not all(isinstance(name, str) for name in failed):
+        raise TypeError("not a list of names")
+    return failed

@@ -53,7 +53,13 @@ class ModelReference:
     digest: str
 
 
-Unit = Literal["log_odds", "percentage_points"]
+UpliftScale = Literal["uplift_pp", "uplift"]
+Scale = Literal["probability", "uplift_pp", "uplift"]
+"""`uplift_pp`: of an outcome that is 0 or 1, in percentage points. `uplift`: of any other, in the outcome's own units."""
+UpliftUnit = Literal["percentage_points", "outcome_units"]
+Unit = Literal["log_odds", "percentage_points", "outcome_units"]
+"""What contributions are in, by scale in this order."""
+RefusalCode = Literal["ranking_refused", "message_lowers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +78,9 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`base` + the contributions of the reasons + `rest` = `margin`, exactly. Log-odds for a probability; percentage points for an uplift.
+    """`base` + the contributions of the reasons + `rest` = `margin`, exactly. Log-odds for a probability; for an uplift what it is in.
 
-    `words` say what the parts add up to.
+    `words` say what the parts add up to, and, where the sign was turned, that a positive number means less of the outcome.
     """
 
     unit: Unit
@@ -91,11 +97,12 @@ class Score:
 
     `basis` of a probability: `history`; `segment` where the person never engaged with anything: it then rests on attributes and on what was sent; or
     `new_topic` where nobody could have answered the topic when the model was trained: it then rests on the topic's relatives, if it has a parent.
+    `sign_turned` of an uplift: less of the outcome is the aim, and a positive number means less of it.
     """
 
     name: str
     value: float
-    scale: Literal["probability", "uplift_pp"]
+    scale: Scale
     low: float | None
     high: float | None
     coverage: float
@@ -108,18 +115,24 @@ class Score:
     decision_id: str
     explanation: Explanation | None = None
     basis: Basis | None = None
+    sign_turned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AverageEffect:
-    """The average effect of an arm against control in percentage points, its interval, and the gate's verdict."""
+    """The average effect of an arm against control with its interval, the gate's verdict, and the names of its lines that `failed`.
+
+    `scale` and `sign_turned` as of a score.
+    """
 
     value: float
     low: float
     high: float
     coverage: float
-    scale: Literal["uplift_pp"]
+    scale: UpliftScale
     verdict: str
+    failed: list[str]
+    sign_turned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +140,7 @@ class NoScore:
     """Why there is no score: a code for programs, words for people."""
 
     name: str
-    code: Literal["unknown_score", "no_model", "ranking_refused", "vectors_mismatch"]
+    code: Literal["unknown_score", "no_model", "ranking_refused", "message_lowers", "vectors_mismatch"]
     words: str
     decision_id: str
     average: AverageEffect | None = None
@@ -180,9 +193,10 @@ class ModelSummary:
 
 @dataclass(frozen=True, slots=True)
 class RefusedModel:
-    """A model that the gate refused: it scores nobody."""
+    """A model that the gate refused: it scores nobody. `code` as where a score would stand."""
 
     name: str
+    code: RefusalCode
     average: AverageEffect
 
 

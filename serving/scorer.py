@@ -17,7 +17,8 @@ from serving.bands import band
 from serving.champion import Champion, Served
 from serving.loaded import Loaded
 from serving.names import ScoreName, closest, expand
-from serving.schemas import Basis, Explanation, ModelReference, NoScore, PersonScores, Reason, Score, ScoreAnswer, ScoreRequest, Unit
+from serving.refusal import refusal_code, refused_words
+from serving.schemas import Basis, Explanation, ModelReference, NoScore, PersonScores, Reason, Score, ScoreAnswer, ScoreRequest
 from serving.words import did_you_mean, effect_words, explained_words, no_interval_words, refusal_words
 
 Entry = Score | NoScore
@@ -94,8 +95,8 @@ def _refused(asking: _Asking, name: str, one: ScoreName | None, position: int) -
         code = "vectors_mismatch"
     else:
         average = loaded.refusals.get(one.model)
-        code = "no_model" if average is None else "ranking_refused"
-    words = refusal_words(code, asking.language)
+        code = "no_model" if average is None else refusal_code(average)
+    words = refusal_words(code, asking.language) if average is None else refused_words(average, asking.language)
     if hint is not None:
         words = f"{words} {did_you_mean(hint, asking.language)}"
     return [NoScore(name, code, words, f"{decision}-{position}", average) for decision in asking.decisions]  # type: ignore[arg-type]
@@ -119,7 +120,7 @@ def _scored(asking: _Asking, champion: Champion, one: ScoreName, served: Served,
                 high if has_interval else None,
                 champion.coverage,
                 None if has_interval else no_interval_words(asking.language),
-                band(value, asking.loaded.bands[one.name], signed=champion.scale == "uplift_pp"),
+                band(value, asking.loaded.bands[one.name], signed=champion.scale != "probability"),
                 model,
                 asking.as_of,
                 asking.now,
@@ -127,6 +128,7 @@ def _scored(asking: _Asking, champion: Champion, one: ScoreName, served: Served,
                 f"{decision}-{position}",
                 explanation,
                 basis,
+                champion.turned,
             )
         )
     return entries
@@ -141,15 +143,16 @@ def _explanations(asking: _Asking, champion: Champion, one: ScoreName) -> list[E
         strongest = explaining.reasons(
             parts.values[row], vectors[row], parts.columns, asking.loaded.vocabulary, top=asking.explain, language=asking.language, topic=one.topic
         )
-        explanations.append(_explanation(champion.unit, float(parts.base[row]), margin, strongest, asking.language))
+        explanations.append(_explanation(champion, float(parts.base[row]), margin, strongest, asking.language))
     return explanations
 
 
-def _explanation(unit: Unit, base: float, margin: float, strongest: list[explaining.Reason], language: Language) -> Explanation:
+def _explanation(champion: Champion, base: float, margin: float, strongest: list[explaining.Reason], language: Language) -> Explanation:
     """Return the strongest contributions; `rest` is what they leave of the margin, so that the parts add up."""
+    unit = champion.unit
     listed = [Reason(part.feature, part.value, part.text, part.contribution, effect_words(unit, part.contribution, language)) for part in strongest]
     rest = margin - base - math.fsum(part.contribution for part in listed)
-    return Explanation(unit, base, listed, rest, margin, explained_words(unit, language))
+    return Explanation(unit, base, listed, rest, margin, explained_words(unit, language, turned=champion.turned))
 
 
 def _utc(time: datetime) -> datetime:

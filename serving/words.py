@@ -22,9 +22,17 @@ _WORDS: dict[str, dict[Language, str]] = {
         "nl": "Voor deze score is geen model gepromoveerd.",
     },
     "ranking_refused": {
-        "en": "The model does not rank people better than sending this message to everyone, so it scores nobody; the average effect holds for all.",
-        "fr": "Le modèle ne classe pas mieux que l'envoi de ce message à tous ; il ne note donc personne, l'effet moyen vaut pour tous.",
-        "nl": "Het model rangschikt niet beter dan dit bericht naar iedereen sturen; het scoort dus niemand, het gemiddelde effect geldt voor allen.",
+        "en": "It was not shown, on people the model had not seen, that ranking people by it is better than not ranking them; so it scores nobody, and what is "
+        "known is the average effect.",
+        "fr": "Il n'a pas été montré, sur des personnes que le modèle n'avait pas vues, que les classer selon lui vaut mieux que ne pas les classer ; il ne "
+        "note donc personne, et ce que l'on connaît est l'effet moyen.",
+        "nl": "Bij mensen die het model niet had gezien is niet aangetoond dat rangschikken volgens het model beter is dan niet rangschikken; het scoort dus "
+        "niemand, en wat bekend is, is het gemiddelde effect.",
+    },
+    "message_lowers": {
+        "en": "The experiment shows that this message lowers engagement on average: do not send it to anybody.",
+        "fr": "L'expérience montre que ce message réduit l'engagement en moyenne : ne l'envoyez à personne.",
+        "nl": "Het experiment laat zien dat dit bericht de betrokkenheid gemiddeld verlaagt: stuur het naar niemand.",
     },
     "vectors_mismatch": {
         "en": "The published vectors are not made as this model was trained, so it cannot score; rebuild the vectors or train again.",
@@ -33,17 +41,39 @@ _WORDS: dict[str, dict[Language, str]] = {
     },
 }
 
+_PLAN: dict[Language, str] = {
+    "en": "The analysis departs from the plan that was stored before the outcomes, so its ranking is not used: it scores nobody, and what is known is the "
+    "average effect.",
+    "fr": "L'analyse s'écarte du plan enregistré avant les résultats ; son classement n'est donc pas utilisé : elle ne note personne, et ce que l'on connaît "
+    "est l'effet moyen.",
+    "nl": "De analyse wijkt af van het plan dat vóór de uitkomsten is vastgelegd; de rangschikking wordt dus niet gebruikt: niemand krijgt een score, en wat "
+    "bekend is, is het gemiddelde effect.",
+}
+
+_TURNED: dict[Language, str] = {
+    "en": "Less of the outcome is the aim, so the sign is turned: a positive number means less of the outcome.",
+    "fr": "Le but est d'obtenir moins du résultat mesuré ; le signe est donc inversé : un nombre positif signifie moins de ce résultat.",
+    "nl": "Minder van de uitkomst is het doel, dus het teken is omgedraaid: een positief getal betekent minder van de uitkomst.",
+}
+
+_DIFFERENCE: dict[Language, str] = {
+    "en": "The parts add up to the difference that contact makes, not to how likely this person is to act with it or without it.",
+    "fr": "Les éléments s'additionnent pour donner la différence faite par le contact, et non la probabilité d'agir avec ou sans lui.",
+    "nl": "De onderdelen tellen op tot het verschil dat contact maakt, niet tot hoe waarschijnlijk deze persoon met of zonder contact iets doet.",
+}
+_DIFFERENCE_EFFECTS: dict[Language, tuple[str, str]] = {
+    "en": ("raises the difference that contact makes", "lowers the difference that contact makes"),
+    "fr": ("augmente la différence faite par le contact", "réduit la différence faite par le contact"),
+    "nl": ("vergroot het verschil dat contact maakt", "verkleint het verschil dat contact maakt"),
+}
 _EXPLAINED: dict[Unit, dict[Language, str]] = {
     "log_odds": {
         "en": "The parts add up to how likely this person is to engage with the topic.",
         "fr": "Les éléments s'additionnent pour donner la probabilité que cette personne s'engage sur ce thème.",
         "nl": "De onderdelen tellen op tot hoe waarschijnlijk het is dat deze persoon op het thema ingaat.",
     },
-    "percentage_points": {
-        "en": "The parts add up to the difference that contact makes, not to how likely this person is to act with it or without it.",
-        "fr": "Les éléments s'additionnent pour donner la différence faite par le contact, et non la probabilité d'agir avec ou sans lui.",
-        "nl": "De onderdelen tellen op tot het verschil dat contact maakt, niet tot hoe waarschijnlijk deze persoon met of zonder contact iets doet.",
-    },
+    "percentage_points": _DIFFERENCE,
+    "outcome_units": _DIFFERENCE,
 }
 _EFFECTS: dict[Unit, dict[Language, tuple[str, str]]] = {
     "log_odds": {
@@ -51,11 +81,8 @@ _EFFECTS: dict[Unit, dict[Language, tuple[str, str]]] = {
         "fr": ("rend l'engagement plus probable", "rend l'engagement moins probable"),
         "nl": ("maakt ingaan op het thema waarschijnlijker", "maakt ingaan op het thema minder waarschijnlijk"),
     },
-    "percentage_points": {
-        "en": ("raises the difference that contact makes", "lowers the difference that contact makes"),
-        "fr": ("augmente la différence faite par le contact", "réduit la différence faite par le contact"),
-        "nl": ("vergroot het verschil dat contact maakt", "verkleint het verschil dat contact maakt"),
-    },
+    "percentage_points": _DIFFERENCE_EFFECTS,
+    "outcome_units": _DIFFERENCE_EFFECTS,
 }
 """By unit of the explanation: of a positive contribution, of a negative one."""
 
@@ -73,9 +100,23 @@ def refusal_words(code: str, language: Language) -> str:
     return _WORDS[code][language]
 
 
-def explained_words(unit: Unit, language: Language) -> str:
-    """Return what the parts of an explanation in this unit add up to; of an uplift, the difference made by contact and never the outcome."""
-    return _EXPLAINED[unit][language]
+def plan_words(language: Language) -> str:
+    """Return the sentence of a ranking that is refused for nothing but its plan."""
+    return _PLAN[language]
+
+
+def turned_words(language: Language) -> str:
+    """Return what a positive uplift means where less of the outcome is the aim."""
+    return _TURNED[language]
+
+
+def explained_words(unit: Unit, language: Language, *, turned: bool = False) -> str:
+    """Return what the parts of an explanation in this unit add up to; of an uplift, the difference made by contact and never the outcome.
+
+    `turned` as in `models.outcome_scale`.
+    """
+    words = _EXPLAINED[unit][language]
+    return f"{words} {turned_words(language)}" if turned else words
 
 
 def effect_words(unit: Unit, contribution: float, language: Language) -> str:

@@ -57,7 +57,7 @@ class MessageChoice:
 
 
 def holm(effects: Mapping[str, Estimate]) -> dict[str, float]:
-    """Return the two-sided p-values of effects against 0, adjusted so that calling those below a level found is wrong about any of them that often at most (Holm 1979)."""
+    """Return two-sided p-values of effects against 0, adjusted so that whoever takes those below a level is wrong about any of them that often (Holm 1979)."""
     plain = {name: 1.0 if each.se == 0 else float(2 * stats.norm.sf(abs(each.value) / each.se)) for name, each in effects.items()}
     adjusted, highest = {}, 0.0
     for place, name in enumerate(sorted(plain, key=lambda name: plain[name])):

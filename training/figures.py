@@ -106,7 +106,7 @@ def uplift_figures(model: Persuadability, dataset: TrialDataset, evaluation: Upl
 
     TOC, gain, policies against capacity, calibration by predicted uplift, effects by value of the strongest features, and the swarm of contributions.
     """
-    scale, unit = (100.0, "percentage points") if np.isin(dataset.y[~np.isnan(dataset.y)], (-1.0, 0.0, 1.0)).all() else (1.0, "units of the outcome")
+    scale, unit = (100.0, "percentage points") if dataset.scale.unit == "share" else (1.0, "units of the outcome")
     name = f"{dataset.experiment.id}, {dataset.arm} against {dataset.experiment.control}"
     curve, average = evaluation.toc, scale * evaluation.estimates["ate"].value
     toc = [scale * each for each in (curve.toc, curve.low, curve.high)]

@@ -226,8 +226,9 @@ def _train_arm(
         drawn = figures.uplift_figures(model, dataset, evaluation)
         lines = gate_lines(findings)
         card = persuadability_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage)
-        facts = _facts(dataset) | {"dataset_hash": dataset.hash, "rows": len(dataset), "experiment": dataset.experiment.id, "arm": dataset.arm}
-        digest = _log(run, model, findings, drawn, card=card, metadata=_metadata(workspace, name, now, facts | {"as_of": str(dataset.as_ofs.max())}))
+        about = {"experiment": dataset.experiment.id, "arm": dataset.arm, "as_of": str(dataset.as_ofs.max()), **dataset.scale.to_state()}
+        facts = _facts(dataset) | {"dataset_hash": dataset.hash, "rows": len(dataset)} | about
+        digest = _log(run, model, findings, drawn, card=card, metadata=_metadata(workspace, name, now, facts))
         version = _register(tracking, name, run, findings, digest=digest, now=now)
         _tell(progress, "evaluating", 1.0)
     return TrainedRun(name, version, run.run_id, digest, findings, lines)

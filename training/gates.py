@@ -65,6 +65,9 @@ RULES = {
 """The rules a model is measured against, by the prefix of their metrics."""
 
 
+NO_DEMOBILISATION, PLAN = "no demobilisation", "plan"
+"""Lines of persuadability that are about something else than the ranking; `serving.refusal` knows them by these names."""
+
 TOPIC_ECE = 0.05
 """The level for one topic in findings of releases that had none."""
 
@@ -128,9 +131,21 @@ def persuadability_lines(findings: Findings) -> tuple[GateLine, ...]:
         _above_zero("AUTOC", "ranking people by predicted uplift", metrics.get("autoc"), gate["autoc_alpha"]),
         _above_zero("calibration slope", "the slope of the effect on the predicted uplift", metrics.get("slope"), gate["slope_alpha"]),
         *(_above_zero(name, what, metrics.get(metric), level) for name, what, metric in asked),
-        _not_below_zero("no demobilisation", metrics.get("ate"), level),
+        _not_below_zero(NO_DEMOBILISATION, metrics.get("ate"), level),
         _as_planned(findings.about.get("plan")),
     )
+
+
+def persuadability_verdict(lines: tuple[GateLine, ...]) -> str:
+    """Return why there is no score per person, from the lines that failed: in general, then each of them by name in words with numbers."""
+    failed = {line.name for line in lines if not line.passed}
+    ranking = bool(failed - {NO_DEMOBILISATION, PLAN})
+    why = {
+        "the message is shown to lower engagement on average, so it must not be sent to anybody": NO_DEMOBILISATION in failed,
+        "it was not shown, on people the model had not seen, that ranking people by it is better than not ranking them": ranking,
+        "the analysis departs from the plan that was stored before the outcomes": PLAN in failed,
+    }
+    return f"No score per person: {'; '.join(words for words, holds in why.items() if holds)}. What is known is the average effect. {failures(lines)}"
 
 
 def failures(lines: tuple[GateLine, ...]) -> str:
@@ -223,7 +238,11 @@ def _not_below_zero(name: str, average: Estimate | None, alpha: float) -> GateLi
 def _as_planned(plan: Mapping[str, Any] | None) -> GateLine:
     """Return whether the analysis follows the experiment's plan: `hash` of it and `lines` of (name, whether it holds, words)."""
     if plan is None:
+<<<<<<< HEAD
         return GateLine("plan", passed=True, words="no plan was stored before the outcomes; capacity and model are those of audience.toml at the training")
+=======
+        return GateLine(PLAN, passed=True, words="no plan was stored before the outcomes; levels and capacity are those of audience.toml at the training")
+>>>>>>> 221ca60 (Uplifts are served in the unit of their outcome, and a refusal says which lines of the gate failed)
     departed = [f"{name}: {words}" for name, passed, words in plan["lines"] if not passed]
     head = f"the analysis {'departs from' if departed else 'follows'} the plan {plan['hash'][:12]}"
-    return GateLine("plan", passed=not departed, words=f"{head} ({'; '.join(departed)})" if departed else head)
+    return GateLine(PLAN, passed=not departed, words=f"{head} ({'; '.join(departed)})" if departed else head)

@@ -20,7 +20,8 @@ from typing import Any
 from features.workspace import Workspace
 from models import artefact
 from models.artefact import ArtefactError
-from training.gates import Champion, Findings, GateLine, failures, gate_lines
+from models.outcome_scale import OutcomeScale, OutcomeScaleError
+from training.gates import Champion, Findings, GateLine, gate_lines, persuadability_verdict
 from training.tracking import Tracking, Version
 
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){0,2}")
@@ -74,7 +75,7 @@ def promote(workspace: Workspace, name: str, version: int | None = None, *, now:
         lines = (sound, *gate_lines(findings, champion(workspace, name)))
         digest = artefact.digest(folder)
         if not all(line.passed for line in lines):
-            _refuse(workspace, name, findings, lines, now)
+            _refuse(workspace, folder, findings, lines, name=name, now=now)
             return Promotion(name, found.version, accepted=False, lines=lines, digest=digest)
         _install(workspace, found, folder)
     tracking.tag(found, {f"gate {line.name}": line.words for line in lines} | {"promoted_at": now.isoformat()})
@@ -94,8 +95,10 @@ def artefact_line(folder: Path, version: Version, workspace_name: str) -> GateLi
         if (said.get("name"), said.get("workspace")) != (version.name, workspace_name):
             words = f"it is {said.get('name')!r} of the workspace {said.get('workspace')!r}, not {version.name!r} of {workspace_name!r}"
             return GateLine("artefact", passed=False, words=words)
+        if version.name.startswith("persuadability."):
+            OutcomeScale.from_state(said)
         artefact.try_in_process(folder)
-    except (ArtefactError, OSError) as error:
+    except (ArtefactError, OutcomeScaleError, OSError) as error:
         return GateLine("artefact", passed=False, words=f"the check failed: {error}")
     return GateLine("artefact", passed=True, words="digest as registered, structure sound, predicts in a process of its own")
 
@@ -180,15 +183,16 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     fresh.replace(path)
 
 
-def refusal(findings: Findings, lines: tuple[GateLine, ...], now: datetime) -> dict[str, Any]:
-    """Return what the service says instead of a persuadability score: the verdict and the average effect, in units of the outcome."""
+def refusal(findings: Findings, lines: tuple[GateLine, ...], scale: OutcomeScale, now: datetime) -> dict[str, Any]:
+    """Return what the service says instead of a persuadability score: the verdict, which lines failed, and the average effect.
+
+    The effect is in units of the outcome, a difference of shares (-1 to 1) where that is 0 or 1, its sign turned where `scale` says so.
+    """
     ate, about = findings.metrics["ate"], findings.about
-    verdict = (
-        "No score per person: the experiment does not show that the model finds people on whom the message works better. Everyone's best estimate is the "
-        f"average effect. {failures(lines)}"
-    )
     return {
-        "verdict": verdict,
+        "verdict": persuadability_verdict(lines),
+        "failed": [line.name for line in lines if not line.passed],
+        **scale.to_state(),
         "ate": ate.value,
         "low": ate.low,
         "high": ate.high,
@@ -199,9 +203,11 @@ def refusal(findings: Findings, lines: tuple[GateLine, ...], now: datetime) -> d
     }
 
 
-def _refuse(workspace: Workspace, name: str, findings: Findings, lines: tuple[GateLine, ...], now: datetime) -> None:
-    if findings.kind == "persuadability" and champion_digest(workspace, name) is None:
-        write_json(workspace.models / name / REFUSAL, refusal(findings, lines, now))
+def _refuse(workspace: Workspace, folder: Path, findings: Findings, lines: tuple[GateLine, ...], *, name: str, now: datetime) -> None:
+    measured = "ate" in findings.metrics  # without an average effect there is nothing to answer with
+    if findings.kind == "persuadability" and measured and champion_digest(workspace, name) is None:
+        scale = OutcomeScale.from_state(artefact.check(folder).metadata)
+        write_json(workspace.models / name / REFUSAL, refusal(findings, lines, scale, now))
 
 
 def _install(workspace: Workspace, version: Version, folder: Path) -> None:

@@ -91,8 +91,8 @@ class Sizing:
         formula = f"n = ({constant:.2f} / {target:g})² people in each contrast for AUTOC of a ranking given beforehand, {tested}{self._inflation()}"
         return (
             f"differences between people ({what}): {_people(given)}; {formula}",
-            f"the same for a ranking learned in this experiment, whose bounds the gate widens by {CROSS_FITTING:.2f}: {_people(learned)}; the gate also asks for the "
-            "slope and for policies that pay, so its own power is lower",
+            f"the same for a ranking learned in this experiment, whose bounds the gate widens by {CROSS_FITTING:.2f}: {_people(learned)}",
+            "the gate also asks for the slope and for policies that pay: its own power is lower than that of AUTOC",
         )
 
     def _at_hand(self) -> str:

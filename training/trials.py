@@ -17,6 +17,7 @@ from features.history import History
 from features.vectors import build_rows
 from features.vocabulary import Experiment
 from features.workspace import Workspace
+from models.outcome_scale import OutcomeScale
 from training.config import PersuadabilityConfig
 from training.snapshots import as_frame, connect, hash_rows
 
@@ -36,7 +37,8 @@ class TrialDataset:
     """One contrast of n people: `arm` (treatment 1) against the control arm (treatment 0).
 
     `X` (n, F) as of each person's assignment; `y` (n,) the outcome, so that more is better, NaN where it is missing; `treatment` and `propensity` (n,), the
-    known probability of `arm` given that it was drawn that or control; `units` (n,) what was drawn as one; `counts` says who was left out.
+    known probability of `arm` given that it was drawn that or control; `units` (n,) what was drawn as one; `counts` says who was left out; `scale` says what
+    the outcome of the whole experiment is, the same for all its arms.
     """
 
     experiment: Experiment
@@ -49,6 +51,7 @@ class TrialDataset:
     person_ids: NDArray[np.str_]
     as_ofs: NDArray[np.datetime64]
     counts: dict[str, int]
+    scale: OutcomeScale
     definitions_hash: str
     vocabulary_fingerprint: str
     table_versions: dict[str, int]
@@ -81,11 +84,21 @@ class ExperimentRows:
 
     @property
     def outcome(self) -> Floats:
+<<<<<<< HEAD
         """The outcome (n,), so that more is better, NaN where it is missing; of yes and no where less is better, no is 1."""
         value = self.drawn["value"].to_numpy(dtype=np.float64)
         if self.experiment.engagement == "higher":
             return value
         return 1.0 - value if np.isin(value[~np.isnan(value)], (0.0, 1.0)).all() else -value
+=======
+        """The outcome (n,), so that more is better, NaN where it is missing."""
+        return self.drawn["value"].to_numpy(dtype=np.float64) * (-1.0 if self.turned else 1.0)
+
+    @property
+    def turned(self) -> bool:
+        """Whether less of what was measured is the aim, so that the outcome has its sign turned."""
+        return self.experiment.engagement == "lower"
+>>>>>>> 221ca60 (Uplifts are served in the unit of their outcome, and a refusal says which lines of the gate failed)
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,7 +129,7 @@ def experiment_rows(workspace: Workspace, experiment_id: str, *, now: datetime, 
 
 def trial_datasets(rows: ExperimentRows, config: PersuadabilityConfig) -> list[TrialDataset]:
     """Return one dataset per arm of the experiment against control. Raises TrialError, which says what is wrong and counts it."""
-    datasets = []
+    datasets, scale = [], OutcomeScale.of(rows.outcome, turned=rows.turned)
     for arm in rows.arms:
         kept, propensity, lone = _contrast(rows.drawn, rows.experiment, arm)
         mine = rows.drawn[kept]
@@ -132,6 +145,7 @@ def trial_datasets(rows: ExperimentRows, config: PersuadabilityConfig) -> list[T
             person_ids=mine["person_id"].to_numpy(dtype=str),
             as_ofs=mine["as_of"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[us]"),
             counts=rows.counts | {"in_stratum_of_one_arm": lone},
+            scale=scale,
             definitions_hash=rows.definitions_hash,
             vocabulary_fingerprint=rows.vocabulary_fingerprint,
             table_versions=rows.table_versions,

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 from markupsafe import Markup
 
 from features.vocabulary import Language, Vocabulary
 from serving.audit import Request
 from serving.console import interval, waterfall
-from serving.console.numbers import amount, percent, plain, points
+from serving.console.numbers import amount, in_scale, percent, plain
 from serving.names import ScoreName
-from serving.schemas import AverageEffect, NoScore, Score, ScoreAnswer
+from serving.schemas import AverageEffect, NoScore, Scale, Score, ScoreAnswer
 
 _BANDS = {"high": "High", "medium": "Medium", "low": "Low", "negative": "Do not contact"}
 
@@ -131,8 +132,10 @@ def _label(score: ScoreName, vocabulary: Vocabulary, language: Language) -> str:
 
 
 def average_words(average: AverageEffect) -> str:
-    """Return an average effect with its interval."""
-    return f"{points(average.value)} ({average.coverage:.0%} interval {points(average.low)} to {points(average.high)})"
+    """Return an average effect with its interval, and what a positive one means where the sign was turned."""
+    value, low, high = (in_scale(number, average.scale) for number in (average.value, average.low, average.high))
+    turned = "; positive means less of the outcome" if average.sign_turned else ""
+    return f"{value}{_units_words(average.scale)} ({average.coverage:.0%} interval {low} to {high}{turned})"
 
 
 _TITLES = {
@@ -142,19 +145,28 @@ _TITLES = {
 
 
 def _group(kind: str, entries: list[Score | NoScore], labels: Mapping[str, str], rules: Mapping[str, str]) -> Group:
-    scores = sorted((entry for entry in entries if isinstance(entry, Score)), key=lambda entry: -entry.value)
-    scale = interval.scale_of(scores)
+    scores = sorted((entry for entry in entries if isinstance(entry, Score)), key=lambda entry: (_measure(entry), -entry.value))
+    scales = {measure: interval.scale_of(list(alike)) for measure, alike in groupby(scores, key=_measure)}
     title, about = _TITLES[kind]
     return Group(
         title,
         about,
-        [_score(score, labels[score.name], rules.get(score.name, ""), scale) for score in scores],
+        [_score(score, labels[score.name], rules.get(score.name, ""), scales[_measure(score)]) for score in scores],
         [_absent(entry, labels[entry.name]) for entry in entries if isinstance(entry, NoScore)],
     )
 
 
+def _measure(score: Score) -> tuple[bool, str]:
+    """Return what scores must share to be put in one order and on one scale: units of an outcome are those of one experiment."""
+    return (True, score.name.split(":")[1]) if score.scale == "uplift" else (False, score.scale)
+
+
+def _units_words(scale: Scale) -> str:
+    return " in units of the outcome" if scale == "uplift" else ""
+
+
 def _score(score: Score, label: str, rule: str, scale: interval.Scale) -> ScoreView:
-    shown = percent(score.value) if score.scale == "probability" else points(score.value)
+    shown = in_scale(score.value, score.scale)
     words = _interval_words(score)
     drawn, sentence, listed = "", "", []
     if score.explanation is not None:
@@ -176,22 +188,22 @@ def _score(score: Score, label: str, rule: str, scale: interval.Scale) -> ScoreV
 def _interval_words(score: Score) -> str:
     if score.low is None or score.high is None:
         return f"no interval: {score.interval_absent}"
-    if score.scale == "probability":
-        return f"{score.coverage:.0%} interval {percent(score.low)} to {percent(score.high)}"
-    return f"{score.coverage:.0%} interval {points(score.low)} to {points(score.high)}"
+    return f"{score.coverage:.0%} interval {in_scale(score.low, score.scale)} to {in_scale(score.high, score.scale)}{_units_words(score.scale)}"
 
 
 def _sum_words(score: Score) -> str:
     explanation = score.explanation
     assert explanation is not None
     listed = sum(part.contribution for part in explanation.reasons)
-    if explanation.unit == "percentage_points":
-        parts = (points(explanation.base), points(listed), points(explanation.rest), points(explanation.margin))
-        return f"{parts[0]} to start with, {parts[1]} from the reasons listed, {parts[2]} from everything else: {parts[3]}. {explanation.words}"
-    numbers = [plain(number, 3, signed=True) for number in (explanation.base, listed, explanation.rest, explanation.margin)]
+    numbers = (explanation.base, listed, explanation.rest, explanation.margin)
+    if explanation.unit != "log_odds":
+        parts = [amount(number, explanation.unit) for number in numbers]
+        told = f"{parts[0]} to start with, {parts[1]} from the reasons listed, {parts[2]} from everything else: {parts[3]}"
+        return f"{told}{_units_words(score.scale)}. {explanation.words}"
+    odds = [plain(number, 3, signed=True) for number in numbers]
     return (
-        f"In log-odds: {numbers[0]} to start with, {numbers[1]} from the reasons listed, {numbers[2]} from everything else "
-        f"= {numbers[3]}, which is a probability of {percent(score.value)}. {explanation.words}"
+        f"In log-odds: {odds[0]} to start with, {odds[1]} from the reasons listed, {odds[2]} from everything else "
+        f"= {odds[3]}, which is a probability of {percent(score.value)}. {explanation.words}"
     )
 
 

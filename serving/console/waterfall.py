@@ -10,14 +10,19 @@ from itertools import pairwise
 from typing import Literal
 
 from serving.console.drawing import element, text, wrap
-from serving.console.numbers import amount, logit, percent, plain, points, sigmoid
-from serving.schemas import Explanation
+from serving.console.numbers import amount, logit, percent, plain, sigmoid
+from serving.schemas import Explanation, Unit
 
 _LINE, _PAD, _GAP, _BAR, _TOP, _AXIS = 17.0, 9.0, 3.0, 16.0, 8.0, 44.0
 _LABEL_LINES = 3
 _TICK_PROBABILITIES = (0.0001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 _MARGIN_SHARE = 0.06
 _TICK_ROOM = 18.0
+_AXES: dict[Unit, str] = {
+    "log_odds": "probability (the bars add up in log-odds)",
+    "percentage_points": "effect of contact, in percentage points",
+    "outcome_units": "effect of contact, in units of the outcome",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +113,11 @@ class _Canvas:
             x = self.x(value)
             yield element("line", class_="grid", x1=x, x2=x, y1=_TOP, y2=bottom)
             yield text(words, min(max(x, _TICK_ROOM), self.layout.width - _TICK_ROOM), bottom + 17, class_="tick", text_anchor="middle")
-        name = "probability (the bars add up in log-odds)" if explanation.unit == "log_odds" else "effect of contact, in percentage points"
-        yield text(name, (self.layout.left + self.layout.right) / 2, bottom + 37, class_="axis", text_anchor="middle")
+        yield text(_AXES[explanation.unit], (self.layout.left + self.layout.right) / 2, bottom + 37, class_="axis", text_anchor="middle")
 
 
 def _total(value: float, explanation: Explanation) -> str:
-    return percent(sigmoid(value)) if explanation.unit == "log_odds" else points(value)
+    return percent(sigmoid(value)) if explanation.unit == "log_odds" else amount(value, explanation.unit)
 
 
 def _span(rows: list[Step]) -> tuple[float, float]:
@@ -131,7 +135,7 @@ def _ticks(explanation: Explanation, low: float, high: float, most: int) -> list
         return [(value, percent(sigmoid(value))) for value in (low + (high - low) * share for share in (0.1, 0.5, 0.9))]
     step = _round_step((high - low) / (most - 1))
     first = math.floor(low / step) + 1
-    decimals = 0 if step >= 1 else 1 if step >= 0.1 else 2
+    decimals = max(0, -math.floor(math.log10(step * (1 + 1e-9))))
     return [(number * step, plain(number * step, decimals, signed=True)) for number in range(first, math.floor(high / step) + 1)]
 
 

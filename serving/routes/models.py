@@ -11,6 +11,7 @@ from serving.audit import Answer
 from serving.champion import Champion
 from serving.keys import Key
 from serving.loaded import Loaded
+from serving.refusal import refusal_code
 from serving.schemas import MODELS_ANSWER, ModelsAnswer, ModelSummary, ProblemDocument, RefusedModel
 from serving.server import new_answer_id, now, server_of
 
@@ -35,7 +36,7 @@ def get_models(request: Request, key: Annotated[Key, Depends(require("scores", "
 def models_answer(loaded: Loaded) -> ModelsAnswer:
     """Return what is loaded, as it goes over the wire."""
     models = [summary(loaded, champion) for champion in loaded.champions.values()]
-    return ModelsAnswer(models, [RefusedModel(name, average) for name, average in loaded.refusals.items()])
+    return ModelsAnswer(models, [RefusedModel(name, refusal_code(average), average) for name, average in loaded.refusals.items()])
 
 
 def summary(loaded: Loaded, champion: Champion) -> ModelSummary:

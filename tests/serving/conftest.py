@@ -22,6 +22,7 @@ from features.vectors import Vectors
 from features.workspace import Workspace
 from models import artefact
 from models.affinity import TopicAffinity
+from models.outcome_scale import OutcomeScale
 from models.persuadability import Persuadability
 from serving import keys
 from serving.app import create_app
@@ -29,6 +30,7 @@ from serving.settings import Settings
 
 PEOPLE = 600
 AS_OF = datetime(2026, 10, 1, tzinfo=UTC)
+SHARE = OutcomeScale("share")
 AUDIENCE_TOML = """
 [workspace]
 name = "Housing Now"
@@ -114,10 +116,14 @@ def fit_persuadability(vectors, *, seed=0):
     return Persuadability(n_folds=3, nuisance_trees=10, nuisance_min_child_samples=20, num_trees=15).fit(X, y, treatment=treatment, propensity=0.5)
 
 
-def promote(workspace, name, version, model, vectors, *, card="# Card\n\nA **small** model.\n\n| metric | value |\n|---|---|\n| log loss | 0.31 |\n"):
-    """What the registry does when a gate is passed: files, signature, then the pointer in one step."""
+CARD = "# Card\n\nA **small** model.\n\n| metric | value |\n|---|---|\n| log loss | 0.31 |\n"
+
+
+def promote(workspace, name, version, model, vectors, *, card=CARD, scale=SHARE):
+    """What the registry does when a gate is passed: files, signature, then the pointer in one step. `scale` is of an uplift's outcome."""
     folder = workspace.models / name / version
     metadata = {"name": name, "as_of": AS_OF.isoformat(), "definitions_hash": vectors.definitions_hash}
+    metadata |= scale.to_state() if isinstance(model, Persuadability) and scale else {}
     files = {"card.md": card.encode(), "evaluation.json": json.dumps({"metrics": {"log_loss": {"value": 0.31}}}).encode()}
     artefact.save(model, folder, metadata=metadata, files=files)
     artefact.sign(folder, workspace.signing_key())
@@ -131,6 +137,16 @@ def point(workspace, name, version):
     (folder / ".champion").replace(folder / "champion.json")
 
 
+def refuse(workspace, name, *, scale=SHARE, **changed):
+    """What the registry leaves of a model that its gate refused."""
+    average = {"ate": 0.031, "low": 0.012, "high": 0.05, "coverage": 0.9}
+    folder = workspace.models / name
+    folder.mkdir(exist_ok=True)
+    document = {"verdict": "AUTOC covers zero.", "failed": ["AUTOC"], **scale.to_state(), **average} | changed
+    (folder / ".refused").write_text(json.dumps(document))
+    (folder / ".refused").replace(folder / "refused.json")
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """The workspace, and the very models and vectors that went into it. Do not change it: copy it with `copied`."""
@@ -142,9 +158,7 @@ def made(tmp_path_factory):
     affinity, story = fit_affinity(vectors, workspace.vocabulary.topic_ids), fit_persuadability(vectors)
     promote(workspace, "affinity", "1", affinity, vectors)
     promote(workspace, "persuadability.rent.story", "1", story, vectors)
-    refused = workspace.models / "persuadability.rent.figures"
-    refused.mkdir()
-    (refused / "refused.json").write_text(json.dumps({"verdict": "AUTOC covers zero.", "ate": 0.031, "low": 0.012, "high": 0.05, "coverage": 0.9}))
+    refuse(workspace, "persuadability.rent.figures")
     return SimpleNamespace(workspace=workspace, vectors=vectors, affinity=affinity, story=story)
 
 

@@ -34,7 +34,7 @@ def test_models(served):
     assert 0 < bands["low_below"] <= bands["high_from"] < 1
     assert "top 20 %" in bands["rule"]
     assert list(story["scores"]) == ["persuadability:rent:story"]
-    assert [refused["name"] for refused in answer.json()["refused"]] == ["persuadability.rent.figures"]
+    assert [(refused["name"], refused["code"]) for refused in answer.json()["refused"]] == [("persuadability.rent.figures", "ranking_refused")]
 
 
 def test_nothing_is_cached(served):
@@ -44,5 +44,5 @@ def test_nothing_is_cached(served):
 
 def test_every_code_is_documented():
     words = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    codes = [*CODES, "unknown_person", "unknown_score", "no_model", "ranking_refused", "vectors_mismatch"]
+    codes = [*CODES, "unknown_person", "unknown_score", "no_model", "ranking_refused", "message_lowers", "vectors_mismatch"]
     assert [code for code in codes if f"`{code}`" not in words] == []

@@ -163,6 +163,24 @@ def test_a_broken_refusal_is_a_fault(copied):
     assert "refused.json" in loaded.faults[0]
 
 
+@pytest.mark.parametrize("member", ["failed", "outcome_unit", "sign_turned"])
+def test_a_refusal_that_does_not_say_what_failed_or_what_its_outcome_is_is_a_fault(copied, member):
+    path = copied.models / "persuadability.rent.figures" / "refused.json"
+    document = json.loads(path.read_text())
+    del document[member]
+    path.write_text(json.dumps(document))
+    loaded = load(copied, threads=1)
+    assert loaded.refusals == {}
+    assert "train the model again and promote it" in loaded.faults[0]
+
+
+def test_an_uplift_that_does_not_say_what_its_outcome_is_is_not_served(copied, made):
+    promote(copied, "persuadability.door.visit", "1", made.story, made.vectors, scale=None)
+    loaded = load(copied, threads=1)
+    assert "persuadability.door.visit" not in loaded.champions
+    assert "train it again" in loaded.faults[0]
+
+
 def test_vectors_of_nobody_still_answer(copied, made):
     publish(make_vectors(made.workspace.vocabulary, people=0), copied.vectors)
     loaded = load(copied, threads=1)

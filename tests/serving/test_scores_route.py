@@ -151,6 +151,8 @@ def test_a_refused_ranking_gives_the_average_effect(served):
         "coverage": 0.9,
         "scale": "uplift_pp",
         "verdict": "AUTOC covers zero.",
+        "failed": ["AUTOC"],
+        "sign_turned": False,
     }
 
 

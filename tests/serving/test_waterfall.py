@@ -26,7 +26,7 @@ def score(value, low=None, high=None, scale="probability"):
     return Score("affinity:x", value, scale, low, high, 0.9, None, "high", ModelReference("m", "1", "0"), now, now, now, "d")
 
 
-@pytest.mark.parametrize("unit", ["log_odds", "percentage_points"])
+@pytest.mark.parametrize("unit", ["log_odds", "percentage_points", "outcome_units"])
 @pytest.mark.parametrize("parts", [(), (0.8, -0.3, 0.1), (-5.0,), tuple([0.1] * 20)])
 def test_bars_meet_end_to_end(unit, parts):
     why = explanation(unit, parts)
@@ -48,6 +48,17 @@ def test_it_is_well_formed_labelled_and_without_inline_style():
     words = " ".join(part.text or "" for part in svg.iter(f"{SVG}text"))
     assert "reason 0 <&> in words" in words
     assert "\N{MINUS SIGN}0.30" in words
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1.0, 1e4])
+def test_units_of_an_outcome_of_any_size_are_told_apart_on_the_axis(factor):
+    why = explanation("outcome_units", (0.8 * factor, -0.3 * factor), base=0.2 * factor, rest=0.05 * factor)
+    _, svg = drawn(why)
+    ticks = [part.text for part in svg.iter(f"{SVG}text") if part.get("class") == "tick"]
+    assert len(ticks) == len(set(ticks)) >= 2
+    words = " ".join(part.text or "" for part in svg.iter(f"{SVG}text"))
+    assert "in units of the outcome" in words
+    assert "pp" not in words
 
 
 def test_nothing_stands_outside():

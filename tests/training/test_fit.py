@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from models import artefact
+from models.outcome_scale import OutcomeScale
 from training import registry
 from training.config import read_config
 from training.fit import recalibrate_affinity, train_affinity, train_persuadability
@@ -57,6 +58,8 @@ def test_the_artefact_is_sound_and_holds_findings_and_card(trained, artefacts):
         checked = artefact.check(folder)
         assert artefact.digest(folder) == run.digest
         assert (checked.metadata["name"], checked.metadata["workspace"]) == (run.name, "small")
+        if run is not affinity:
+            assert OutcomeScale.from_state(checked.metadata) == OutcomeScale("share")
         assert logged_findings(folder) == run.findings
         card = (folder / "card.md").read_text()
         assert "not fitted again" in card or "nothing was fitted again" in card

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.outcome_scale import OutcomeScale
 from models.persuadability import Persuadability
 from training import plots_uplift
 from training.figures import uplift_figures
@@ -82,7 +83,7 @@ def test_a_run_keeps_the_pictures_of_its_uplift(tmp_path):
     y = (rng.random(800) < 0.2 + 0.3 * contact * (X.iloc[:, 1] > 0)).astype(float)
     model = Persuadability(n_folds=3, nuisance_trees=5, num_trees=10, learning_rate=0.2, n_jobs=1)
     model.fit(X, y, treatment=contact, propensity=0.5, groups=np.arange(800) // 2)
-    trial = SimpleNamespace(X=X, y=y.to_numpy(), arm="letter", experiment=SimpleNamespace(id="autumn", control="silence"))
+    trial = SimpleNamespace(X=X, y=y.to_numpy(), arm="letter", experiment=SimpleNamespace(id="autumn", control="silence"), scale=OutcomeScale("share"))
     evaluation = model.evaluate()
     figures = uplift_figures(model, trial, evaluation)
     assert list(figures) == ["toc", "gain", "policies", "calibration", "effects", "contributions"]

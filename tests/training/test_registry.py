@@ -6,6 +6,8 @@ import pytest
 from features.workspace import Workspace
 from models import artefact
 from models.metrics import Estimate
+from models.outcome_scale import OutcomeScale
+from serving.refusal import load_refusal, refusal_code
 from training.gates import Findings
 from training.registry import RegistryError, champion_digest, champion_folder, list_models, logged_findings, persuadability_name, promote
 from training.tracking import Tracking, TrackingError
@@ -51,8 +53,9 @@ def findings(kind, **changed):
     else:
         values = {"ate": 0.05, "autoc": 0.02, "slope": 0.8, "policy_random": 0.01, "policy_risk": 0.01}
         gate = {"autoc_alpha": 0.01, "slope_alpha": 0.01, "policy_alpha": 0.05, "capacity": 0.2}
+    plan = {"plan": {"hash": "0" * 64, "lines": [["capacity", False, "is .3 instead of .2"]]}} if changed.pop("departs", False) else {}
     metrics = {name: Estimate.normal(name, value, 0.001) for name, value in (values | changed).items()}
-    return Findings(kind, metrics, gate, {"experiment": "story", "arm": "letter", "topics": ["care"]})
+    return Findings(kind, metrics, gate, {"experiment": "story", "arm": "letter", "topics": ["care"], **plan})
 
 
 @pytest.fixture
@@ -64,7 +67,8 @@ def register(workspace, models, tmp_path):
         files = {"evaluation.json": json.dumps(findings(kind, **changed).to_state()).encode(), "card.md": b"# card"}
         tracking = Tracking.of(workspace)
         made = tmp_path / f"made-{len(tracking.runs())}"
-        artefact.save(artefact.load(models[name]), made, metadata={"name": name, "workspace": "small"} | (metadata or {}), files=files)
+        said = {"name": name, "workspace": "small", **OutcomeScale("share").to_state()} | (metadata or {})
+        artefact.save(artefact.load(models[name]), made, metadata=said, files=files)
         with tracking.run(name, tags={"kind": kind}) as run:
             run.folder(made, "model")
         tracking.register(name, run.run_id, tags={"digest": artefact.digest(made)})
@@ -134,7 +138,8 @@ def test_a_refused_uplift_without_champion_says_why_and_what_the_effect_is(works
     register(STORY, autoc=0.0)
     assert not promote(workspace, STORY, now=NOW).accepted
     said = json.loads((workspace.models / STORY / "refused.json").read_text())
-    assert set(said) == {"verdict", "ate", "low", "high", "coverage", "experiment", "arm", "decided_at"}
+    assert set(said) == {"verdict", "failed", "outcome_unit", "sign_turned", "ate", "low", "high", "coverage", "experiment", "arm", "decided_at"}
+    assert (said["failed"], said["outcome_unit"], said["sign_turned"]) == (["AUTOC"], "share", False)
     assert (said["ate"], said["experiment"], said["arm"], said["decided_at"]) == (0.05, "story", "letter", NOW.isoformat())
     assert said["low"] < said["ate"] < said["high"]
     assert "AUTOC" in said["verdict"]
@@ -142,6 +147,40 @@ def test_a_refused_uplift_without_champion_says_why_and_what_the_effect_is(works
     register(STORY)
     assert promote(workspace, STORY, now=NOW).accepted
     assert not (workspace.models / STORY / "refused.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "failed", "said"),
+    [
+        ({"slope": 0.0}, ["calibration slope"], ("ranking_refused", "better than not ranking them")),
+        ({"ate": -0.2}, ["no demobilisation"], ("message_lowers", "must not be sent to anybody")),
+        ({"ate": -0.2, "autoc": 0.0}, ["AUTOC", "no demobilisation"], ("message_lowers", "better than not ranking them")),
+        ({"departs": True}, ["plan"], ("ranking_refused", "No score per person: the analysis departs from the plan")),
+    ],
+)
+def test_the_service_reads_from_a_refusal_which_lines_failed(workspace, register, changed, failed, said):
+    code, words = said
+    register(STORY, metadata=OutcomeScale("outcome", turned=True).to_state(), **changed)
+    assert not promote(workspace, STORY, now=NOW).accepted
+    average = load_refusal(workspace.models / STORY)
+    assert (average.failed, refusal_code(average)) == (failed, code)
+    assert (average.scale, average.sign_turned, average.value) == ("uplift", True, changed.get("ate", 0.05))
+    assert words in average.verdict
+    assert all(name.lower() in average.verdict.lower() for name in failed)
+    assert ("must not be sent" in average.verdict) == (code == "message_lowers")
+
+
+def test_an_uplift_without_an_average_effect_leaves_no_answer(workspace, register):
+    register(STORY, ate=float("nan"))
+    assert not promote(workspace, STORY, now=NOW).accepted
+    assert not (workspace.models / STORY).exists()
+
+
+def test_an_uplift_that_does_not_say_what_its_outcome_is_has_to_be_trained_again(workspace, register):
+    register(STORY, metadata={"outcome_unit": None})
+    found = promote(workspace, STORY, now=NOW)
+    assert [line.name for line in found.lines] == ["artefact"]
+    assert "train it again" in found.lines[0].words
 
 
 def test_an_artefact_that_was_changed_after_training_is_refused(workspace, register):

@@ -8,7 +8,12 @@ import pytest
 
 from features.history import History
 from features.vectors import build_rows
+<<<<<<< HEAD
 from features.vocabulary import Experiment, VocabularyError
+=======
+from features.vocabulary import VocabularyError
+from models.outcome_scale import OutcomeScale
+>>>>>>> 221ca60 (Uplifts are served in the unit of their outcome, and a refusal says which lines of the gate failed)
 from training.choice import message_choice
 from training.config import PersuadabilityConfig
 from training.trials import ExperimentRows, TrialError, experiment_rows, known_propensity, message_trial, trial_datasets
@@ -117,6 +122,7 @@ def test_lower_is_better_turns_the_sign(bare):
     path = workspace.root / "audience.toml"
     path.write_text(path.read_text().replace('outcome = "pledge"', 'outcome = "complaints"\nengagement = "lower"'))
     (dataset,) = trial_datasets(experiment_rows(type(workspace).open(workspace.root), "story", now=NOW), CONFIG)
+<<<<<<< HEAD
     assert set(dataset.y) == {0.0}, "of yes and no, no is better"
 
 
@@ -125,6 +131,20 @@ def test_yes_and_no_stay_what_they_are_where_lower_is_better(value, turned):
     experiment = Experiment(id="rent", en="Rent", outcome="complaints", engagement="lower")
     rows = ExperimentRows(experiment, pd.DataFrame({"value": value}), pd.DataFrame(), (), {}, "", "", {})
     np.testing.assert_array_equal(rows.outcome, turned)
+=======
+    assert set(dataset.y) == {-1.0}
+    assert dataset.scale == OutcomeScale("share", turned=True)
+
+
+def test_arms_of_an_experiment_are_all_measured_in_the_unit_of_the_whole(campaign, datasets):
+    assert {dataset.scale for dataset in datasets} == {OutcomeScale("share")}
+    rows = experiment_rows(campaign, "story", now=NOW)
+    one_card = rows.drawn.index[(rows.drawn["arm"] == "Card") & rows.drawn["value"].notna()][0]
+    rows.drawn.loc[one_card, "value"] = 2.0
+    letter, card = trial_datasets(rows, CONFIG)
+    assert set(letter.y[~np.isnan(letter.y)]) == {0.0, 1.0}
+    assert letter.scale == card.scale == OutcomeScale("outcome")
+>>>>>>> 221ca60 (Uplifts are served in the unit of their outcome, and a refusal says which lines of the gate failed)
 
 
 @pytest.mark.parametrize(
