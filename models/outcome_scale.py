@@ -20,7 +20,7 @@ class OutcomeScaleError(ValueError):
 class OutcomeScale:
     """`unit`: `share` for outcomes of 0 and 1, whose uplift is a difference of shares (-1 to 1); `outcome` for any other, whose uplift is in its own unit.
 
-    `turned`: less of the outcome is the aim, so its sign was turned before learning: a positive uplift means less of it.
+    `turned`: less of the outcome is the aim, so it was turned before learning (no for yes, or its sign): a positive uplift means less of it.
     """
 
     unit: Unit
@@ -28,9 +28,8 @@ class OutcomeScale:
 
     @classmethod
     def of(cls, y: NDArray[np.float64], *, turned: bool = False) -> OutcomeScale:
-        """Return the scale of outcomes y (n,), more of which is better, NaN where missing; `turned` says that their sign was turned to that end."""
-        known = y[~np.isnan(y)] * (-1.0 if turned else 1.0)
-        return cls("share" if np.isin(known, (0.0, 1.0)).all() else "outcome", turned)
+        """Return the scale of outcomes y (n,), more of which is better, NaN where missing; `turned` says that they were turned to that end."""
+        return cls("share" if np.isin(y[~np.isnan(y)], (0.0, 1.0)).all() else "outcome", turned)
 
     def to_state(self) -> dict[str, Any]:
         """Return `outcome_unit` and `sign_turned`, as the metadata of a model and a refusal hold them."""

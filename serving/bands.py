@@ -28,14 +28,18 @@ def cut(values: NDArray[np.float64], *, signed: bool = False) -> Bands:
     spread = f"cut on {len(values):,} people spread evenly over the base"
     rule = f"high is the top {100 - HIGH_PERCENTILE} % of the current base, low the lower {LOW_PERCENTILE} %, medium between ({spread})"
     if signed:
-        rule += "; negative is an uplift below zero: do not contact"
+        rule += "; high only where the whole interval lies above zero; negative is an uplift below zero: do not contact"
     return Bands(float(low), float(high), rule)
 
 
-def band(value: float, bands: Bands, *, signed: bool = False) -> Band:
-    """Return the band of a value; where the scale is `signed` (an uplift), a value below zero is `negative` whatever its rank."""
+def band(value: float, bands: Bands, *, low: float | None = None, signed: bool = False) -> Band:
+    """Return the band of a value.
+
+    Where the scale is `signed` (an uplift), a value below zero is `negative` whatever its rank, and `high` takes an interval above zero, of which `low` is
+    the lower end: nobody is called easily moved on a guess.
+    """
     if signed and value < 0:
         return "negative"
-    if value >= bands.high_from:
+    if value >= bands.high_from and not (signed and (low is None or not low > 0)):
         return "high"
     return "low" if value < bands.low_below else "medium"

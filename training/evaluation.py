@@ -78,7 +78,7 @@ def evaluate_persuadability(
 
     `plan` says whether the analysis follows the experiment's plan: its `hash`, and `lines` of (name, whether it holds, words).
     """
-    evaluation = model.evaluate(capacity=config.capacity, turned=dataset.experiment.engagement == "lower")
+    evaluation = model.evaluate(capacity=config.capacity, turned=dataset.scale.turned)
     gate = {f"{name}_alpha": getattr(config.gate, f"{name}_alpha") for name in ("autoc", "slope", "policy")}
     about = {
         "experiment": dataset.experiment.id,

@@ -238,11 +238,7 @@ def _not_below_zero(name: str, average: Estimate | None, alpha: float) -> GateLi
 def _as_planned(plan: Mapping[str, Any] | None) -> GateLine:
     """Return whether the analysis follows the experiment's plan: `hash` of it and `lines` of (name, whether it holds, words)."""
     if plan is None:
-<<<<<<< HEAD
-        return GateLine("plan", passed=True, words="no plan was stored before the outcomes; capacity and model are those of audience.toml at the training")
-=======
-        return GateLine(PLAN, passed=True, words="no plan was stored before the outcomes; levels and capacity are those of audience.toml at the training")
->>>>>>> 221ca60 (Uplifts are served in the unit of their outcome, and a refusal says which lines of the gate failed)
+        return GateLine(PLAN, passed=True, words="no plan was stored before the outcomes; capacity and model are those of audience.toml at the training")
     departed = [f"{name}: {words}" for name, passed, words in plan["lines"] if not passed]
     head = f"the analysis {'departs from' if departed else 'follows'} the plan {plan['hash'][:12]}"
     return GateLine(PLAN, passed=not departed, words=f"{head} ({'; '.join(departed)})" if departed else head)

@@ -37,16 +37,19 @@ class RegistryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What came of asking for a promotion: accepted or not, and every line of the gate."""
+    """What came of asking for a promotion: accepted or not, and every line of the gate; `withdrawn` is the champion that a refusal has put out of office."""
 
     name: str
     version: int
     accepted: bool
     lines: tuple[GateLine, ...]
     digest: str | None = None
+    withdrawn: int | None = None
 
     def __str__(self) -> str:
         verdict = "is champion now" if self.accepted else "is refused; nothing that is served has changed"
+        if self.withdrawn is not None:
+            verdict = f"is refused, and version {self.withdrawn} is withdrawn: it had passed on fewer or other outcomes. The average effect is served instead"
         return "\n".join([f"{self.name} version {self.version} {verdict}", *(f"  {line}" for line in self.lines)])
 
 
@@ -58,8 +61,9 @@ def persuadability_name(experiment: str, arm: str) -> str:
 def promote(workspace: Workspace, name: str, version: int | None = None, *, now: datetime) -> Promotion:
     """Make a version (the newest by default) champion if it passes its gate.
 
-    Accepted: its artefact is copied to `models/<name>/<version>`, signed, and `champion.json` names it. Refused: nothing changes,
-    except that a persuadability model without a champion leaves `refused.json`, from which the service answers with the average effect.
+    Accepted: its artefact is copied to `models/<name>/<version>`, signed, and `champion.json` names it. Refused: nothing changes, but for persuadability.
+    There a refusal leaves `refused.json`, from which the service answers with the average effect, where there is no champion, or where the champion was
+    learned earlier, from other and no more outcomes: a ranking that later outcomes do not bear out is withdrawn.
     Raises RegistryError for a name that cannot be a folder and TrackingError for what is not registered.
     """
     if not _NAME.fullmatch(name):
@@ -75,8 +79,9 @@ def promote(workspace: Workspace, name: str, version: int | None = None, *, now:
         lines = (sound, *gate_lines(findings, champion(workspace, name)))
         digest = artefact.digest(folder)
         if not all(line.passed for line in lines):
+            withdrawn = _withdrawn(workspace, tracking, name, folder) if findings.kind == "persuadability" else None
             _refuse(workspace, folder, findings, lines, name=name, now=now)
-            return Promotion(name, found.version, accepted=False, lines=lines, digest=digest)
+            return Promotion(name, found.version, accepted=False, lines=lines, digest=digest, withdrawn=withdrawn)
         _install(workspace, found, folder)
     tracking.tag(found, {f"gate {line.name}": line.words for line in lines} | {"promoted_at": now.isoformat()})
     tracking.make_champion(found)
@@ -201,6 +206,25 @@ def refusal(findings: Findings, lines: tuple[GateLine, ...], scale: OutcomeScale
         "arm": about["arm"],
         "decided_at": now.isoformat(),
     }
+
+
+def _withdrawn(workspace: Workspace, tracking: Tracking, name: str, refused: Path) -> int | None:
+    """Put the champion out of office if the refused artefact was trained later on other and at least as many outcomes; return its version."""
+    try:
+        folder = champion_folder(workspace, name)
+    except ArtefactError:
+        return None
+    if folder is None:
+        return None
+    before, after = (artefact.check(each).metadata for each in (folder, refused))
+    told = ("trained", "rows", "dataset_hash")
+    if not all(key in said for said in (before, after) for key in told) or before["dataset_hash"] == after["dataset_hash"]:
+        return None
+    if datetime.fromisoformat(after["trained"]) <= datetime.fromisoformat(before["trained"]) or after["rows"] < before["rows"]:
+        return None
+    (workspace.models / name / POINTER).unlink()
+    tracking.withdraw_champion(name)
+    return int(folder.name)
 
 
 def _refuse(workspace: Workspace, folder: Path, findings: Findings, lines: tuple[GateLine, ...], *, name: str, now: datetime) -> None:

@@ -181,6 +181,10 @@ class Tracking:
         if CHALLENGER in version.aliases:
             self._client.delete_registered_model_alias(version.name, CHALLENGER)
 
+    def withdraw_champion(self, name: str) -> None:
+        """Take the alias `champion` from the model, which then has none."""
+        self._client.delete_registered_model_alias(name, CHAMPION)
+
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
         if found is not None:

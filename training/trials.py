@@ -84,21 +84,16 @@ class ExperimentRows:
 
     @property
     def outcome(self) -> Floats:
-<<<<<<< HEAD
         """The outcome (n,), so that more is better, NaN where it is missing; of yes and no where less is better, no is 1."""
         value = self.drawn["value"].to_numpy(dtype=np.float64)
-        if self.experiment.engagement == "higher":
+        if not self.turned:
             return value
         return 1.0 - value if np.isin(value[~np.isnan(value)], (0.0, 1.0)).all() else -value
-=======
-        """The outcome (n,), so that more is better, NaN where it is missing."""
-        return self.drawn["value"].to_numpy(dtype=np.float64) * (-1.0 if self.turned else 1.0)
 
     @property
     def turned(self) -> bool:
         """Whether less of what was measured is the aim, so that the outcome has its sign turned."""
         return self.experiment.engagement == "lower"
->>>>>>> 221ca60 (Uplifts are served in the unit of their outcome, and a refusal says which lines of the gate failed)
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,7 +11,7 @@ from models.outcome_scale import OutcomeScale, OutcomeScaleError
     [
         ([0, 1, np.nan, 1], False, "share"),
         ([1, 1], False, "share"),
-        ([0, -1, np.nan], True, "share"),
+        ([0, 1, np.nan], True, "share"),
         ([0, 1, 2], False, "outcome"),
         ([0, -1, -2], True, "outcome"),
         ([0.0, 0.42], False, "outcome"),

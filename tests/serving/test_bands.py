@@ -14,7 +14,9 @@ def test_a_fifth_is_high_and_half_is_low():
 def test_a_negative_uplift_is_never_high():
     bands = cut(np.linspace(-9, -1, 100))
     assert band(-0.5, bands, signed=True) == "negative"
-    assert band(0.0, bands, signed=True) == "high"
+    assert band(0.5, bands, low=0.1, signed=True) == "high"
+    for low in (-0.1, 0.0, None):
+        assert band(0.5, bands, low=low, signed=True) == "medium", "no label from a point estimate"
     assert band(-0.5, bands) == "high"
 
 

@@ -149,6 +149,34 @@ def test_a_refused_uplift_without_champion_says_why_and_what_the_effect_is(works
     assert not (workspace.models / STORY / "refused.json").exists()
 
 
+TRAINED = {"trained": "2026-10-01T00:00:00+00:00", "rows": 4000, "dataset_hash": "a"}
+
+
+@pytest.mark.parametrize(
+    ("later", "withdrawn"),
+    [
+        ({"trained": "2026-10-09T00:00:00+00:00", "rows": 5000, "dataset_hash": "b"}, 1),
+        ({"trained": "2026-10-09T00:00:00+00:00", "rows": 4000, "dataset_hash": "b"}, 1),
+        ({"trained": "2026-10-09T00:00:00+00:00", "rows": 3999, "dataset_hash": "b"}, None),
+        ({"trained": "2026-10-09T00:00:00+00:00", "rows": 4000, "dataset_hash": "a"}, None),
+        ({"trained": "2026-09-09T00:00:00+00:00", "rows": 5000, "dataset_hash": "b"}, None),
+        ({}, None),
+    ],
+)
+def test_a_ranking_that_later_outcomes_do_not_bear_out_is_withdrawn(workspace, register, later, withdrawn):
+    register(STORY, metadata=TRAINED)
+    assert promote(workspace, STORY, now=NOW).accepted
+    tracking = register(STORY, metadata=later, autoc=0.0)
+    found = promote(workspace, STORY, now=NOW)
+    assert not found.accepted
+    assert found.withdrawn == withdrawn
+    gone = withdrawn is not None
+    assert ("version 1 is withdrawn" in str(found)) == gone
+    assert (workspace.models / STORY / "refused.json").exists() == gone
+    assert (workspace.models / STORY / "champion.json").exists() != gone
+    assert tracking.version(STORY, 1).aliases == (() if gone else ("champion",))
+
+
 @pytest.mark.parametrize(
     ("changed", "failed", "said"),
     [

@@ -8,12 +8,8 @@ import pytest
 
 from features.history import History
 from features.vectors import build_rows
-<<<<<<< HEAD
 from features.vocabulary import Experiment, VocabularyError
-=======
-from features.vocabulary import VocabularyError
 from models.outcome_scale import OutcomeScale
->>>>>>> 221ca60 (Uplifts are served in the unit of their outcome, and a refusal says which lines of the gate failed)
 from training.choice import message_choice
 from training.config import PersuadabilityConfig
 from training.trials import ExperimentRows, TrialError, experiment_rows, known_propensity, message_trial, trial_datasets
@@ -122,8 +118,8 @@ def test_lower_is_better_turns_the_sign(bare):
     path = workspace.root / "audience.toml"
     path.write_text(path.read_text().replace('outcome = "pledge"', 'outcome = "complaints"\nengagement = "lower"'))
     (dataset,) = trial_datasets(experiment_rows(type(workspace).open(workspace.root), "story", now=NOW), CONFIG)
-<<<<<<< HEAD
     assert set(dataset.y) == {0.0}, "of yes and no, no is better"
+    assert dataset.scale == OutcomeScale("share", turned=True)
 
 
 @pytest.mark.parametrize(("value", "turned"), [([0.0, 1.0, np.nan], [1.0, 0.0, np.nan]), ([0.0, 2.5, np.nan], [0.0, -2.5, np.nan])])
@@ -131,9 +127,6 @@ def test_yes_and_no_stay_what_they_are_where_lower_is_better(value, turned):
     experiment = Experiment(id="rent", en="Rent", outcome="complaints", engagement="lower")
     rows = ExperimentRows(experiment, pd.DataFrame({"value": value}), pd.DataFrame(), (), {}, "", "", {})
     np.testing.assert_array_equal(rows.outcome, turned)
-=======
-    assert set(dataset.y) == {-1.0}
-    assert dataset.scale == OutcomeScale("share", turned=True)
 
 
 def test_arms_of_an_experiment_are_all_measured_in_the_unit_of_the_whole(campaign, datasets):
@@ -144,7 +137,6 @@ def test_arms_of_an_experiment_are_all_measured_in_the_unit_of_the_whole(campaig
     letter, card = trial_datasets(rows, CONFIG)
     assert set(letter.y[~np.isnan(letter.y)]) == {0.0, 1.0}
     assert letter.scale == card.scale == OutcomeScale("outcome")
->>>>>>> 221ca60 (Uplifts are served in the unit of their outcome, and a refusal says which lines of the gate failed)
 
 
 @pytest.mark.parametrize(
