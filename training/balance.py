@@ -113,9 +113,7 @@ def randomisation_test(
         if progress is not None:
             seen += values.shape[1]
             progress("dealing the arms anew", min(seen / matrix.shape[1], 1.0))
-    as_large = int((statistic[1:] >= statistic[0] * (1 - 1e-6)).sum())
-    p = (1 + as_large) / (1 + draws)
-    return RandomisationTest(float(statistic[0]), p, float(np.sqrt(p * (1 - p) / (1 + draws))), draws)
+    return _tested(statistic)
 
 
 def ratio_test(arms: Integers, strata: Integers, probability: Floats) -> tuple[ChiSquare, Floats]:
@@ -138,25 +136,60 @@ def ratio_test(arms: Integers, strata: Integers, probability: Floats) -> tuple[C
     return ChiSquare(statistic, freedom, float(stats.chi2.sf(statistic, freedom)) if freedom else 1.0), np.asarray(within)
 
 
-def attrition_test(missing: NDArray[np.bool_], arms: Integers, units: Integers) -> tuple[Floats, ChiSquare]:
-    """Return the share without an outcome in each arm (n_arms,), and whether it differs between arms.
+def cluster_test(
+    matrix: Matrix, arms: Integers, *, clusters: Integers, strata: Integers, draws: int = 500, seed: int = 0, progress: Progress = None
+) -> RandomisationTest:
+    """Return how often turning the signs of whole clusters' differences separates the arms as much as the real draw does.
 
-    `missing`, `arms`, `units` are (n,). A Wald test of equal shares, variances summed within units: se² = C/(C-1)·Σ_c (Σ_{i in c} (m_i - m̄))²/n² in each arm.
+    For draws whose units are not known, only clusters (n,) that hold whole ones: people of a cluster may have been drawn together, whoever they are. The
+    statistic is that of `randomisation_test`, Σ_f Σ_a (Σ_c M_acf)² / n_a, with M_acf = Σ_{i in c} (1[arm of i is a] - p_a)·x_if and p_a the share of the arm
+    in the stratum. Under randomisation the M_c are independent with mean 0, so their signs may be turned: p holds for many clusters.
+    Source: Canay, Romano & Shaikh 2017.
+    """
+    n_arms = _check(matrix, arms)
+    drawn = _less_share(arms, strata, n_arms).astype(np.float32)
+    order = np.argsort(clusters, kind="stable")
+    begins = np.r_[0, np.flatnonzero(np.diff(clusters[order])) + 1]
+    signs = np.random.default_rng(seed).choice(np.array([-1, 1], dtype=np.float32), (draws + 1, len(begins)))
+    signs[0] = 1
+    people, alone, one = np.bincount(arms, minlength=n_arms), np.arange(len(arms)), np.ones(len(arms), dtype=np.float32)
+    statistic = np.zeros(draws + 1)
+    seen = 0
+    for _, values in _columns(matrix, [""] * matrix.shape[1]):
+        centred = _centred(_unit_sums(values, alone, len(alone)), one, strata)[order]
+        for arm in range(n_arms):
+            by_cluster = np.add.reduceat(centred * drawn[order, arm, None], begins, axis=0)
+            statistic += ((signs @ by_cluster).astype(np.float64) ** 2).sum(axis=1) / people[arm]
+        if progress is not None:
+            seen += values.shape[1]
+            progress("turning the signs of clusters", min(seen / matrix.shape[1], 1.0))
+    return _tested(statistic)
+
+
+def cluster_ratio_test(arms: Integers, clusters: Integers, strata: Integers, probability: Floats) -> ChiSquare:
+    """Return whether the arms have as many people as they should, where only clusters (n,) that hold whole units of the draw are known.
+
+    `arms`, `strata` (n,) are codes, `probability` (n_strata, n_arms) what each stratum states. A score test of
+    Σ_i (1[arm of i is a] - probability), summed within clusters.
+    """
+    drawn = np.eye(probability.shape[1])[arms]
+    return _score_test((drawn - probability[strata])[:, 1:], clusters, np.ones(len(np.unique(clusters))))
+
+
+def attrition_test(missing: NDArray[np.bool_], arms: Integers, units: Integers, strata: Integers) -> tuple[Floats, ChiSquare]:
+    """Return the share without an outcome in each arm (n_arms,), and whether it differs between arms of one stratum.
+
+    `missing` m, `arms`, `units`, `strata` are (n,) codes from 0. A score test of g_a = Σ_i (1[arm of i is a] - p_a)·(m_i - m̄), p_a and m̄ the shares in the
+    stratum of i: strata may lose more people than others, and have other probabilities. Its covariance is Σ_c h_c·h_cᵀ over units c, h_c their part of g, times
+    k/(k - 1) in a stratum of k units, as dealing arms within strata has it.
     """
     n_arms = int(arms.max()) + 1
-    share, variance = np.zeros(n_arms), np.zeros(n_arms)
-    for arm in range(n_arms):
-        rows = np.flatnonzero(arms == arm)
-        share[arm] = missing[rows].mean()
-        sums = np.bincount(np.unique(units[rows], return_inverse=True)[1], missing[rows] - share[arm])
-        variance[arm] = len(sums) / max(len(sums) - 1, 1) * float(sums @ sums) / len(rows) ** 2
-    gap = share[1:] - share[0]
-    covariance = np.diag(variance[1:]) + variance[0]
-    freedom = int(np.linalg.matrix_rank(covariance, hermitian=True))
-    if not freedom:
-        return share, ChiSquare(0.0, 0, 1.0 if np.allclose(gap, 0) else 0.0)
-    statistic = float(gap @ np.linalg.pinv(covariance, hermitian=True) @ gap)
-    return share, ChiSquare(statistic, freedom, float(stats.chi2.sf(statistic, freedom)))
+    share = np.bincount(arms, missing) / np.maximum(np.bincount(arms), 1)
+    lost = missing - (np.bincount(strata, missing) / np.maximum(np.bincount(strata), 1))[strata]
+    parts = (_less_share(arms, strata, n_arms) * lost[:, None])[:, 1:]
+    first = np.unique(units, return_index=True)[1]
+    size = np.bincount(strata[first], minlength=int(strata.max()) + 1)[strata[first]]
+    return share, _score_test(parts, units, np.sqrt(size / np.maximum(size - 1, 1)))
 
 
 def several_arms(arms: Integers, groups: Integers) -> NDArray[np.bool_]:
@@ -166,6 +199,32 @@ def several_arms(arms: Integers, groups: Integers) -> NDArray[np.bool_]:
     np.minimum.at(low, groups, arms)
     np.maximum.at(high, groups, arms)
     return high > low
+
+
+def _score_test(parts: Floats, units: Integers, scale: Floats) -> ChiSquare:
+    """Return whether the sum of `parts` (n, k) is 0, its variance that of their sums by unit, each times `scale` (n_units,)."""
+    place = np.unique(units, return_inverse=True)[1]
+    scaled = np.column_stack([np.bincount(place, column) for column in parts.T]) * scale[:, None]
+    gap, covariance = parts.sum(axis=0), scaled.T @ scaled
+    freedom = int(np.linalg.matrix_rank(covariance, hermitian=True))
+    if not freedom:
+        return ChiSquare(0.0, 0, 1.0 if np.allclose(gap, 0) else 0.0)
+    statistic = float(gap @ np.linalg.pinv(covariance, hermitian=True) @ gap)
+    return ChiSquare(statistic, freedom, float(stats.chi2.sf(statistic, freedom)))
+
+
+def _less_share(arms: Integers, strata: Integers, n_arms: int) -> Floats:
+    """Return (n, n_arms): 1 in the arm of each row, less the arm's share in the row's stratum."""
+    drawn = np.eye(n_arms)[arms]
+    share = np.column_stack([np.bincount(strata, column) for column in drawn.T]) / np.maximum(np.bincount(strata), 1)[:, None]
+    return np.asarray(drawn - share[strata])
+
+
+def _tested(statistic: Floats) -> RandomisationTest:
+    """Return the test from the statistics (draws + 1,), the real draw's first."""
+    draws = len(statistic) - 1
+    p = (1 + int((statistic[1:] >= statistic[0] * (1 - 1e-6)).sum())) / (1 + draws)
+    return RandomisationTest(float(statistic[0]), p, float(np.sqrt(p * (1 - p) / (1 + draws))), draws)
 
 
 def _columns(matrix: Matrix, names: Sequence[str]) -> Iterator[tuple[list[str], Matrix]]:

@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from training.balance import BalanceError, _dealt, attrition_test, randomisation_test, ratio_test, several_arms, standardised_differences
+from training.balance import (
+    BalanceError,
+    _dealt,
+    attrition_test,
+    cluster_ratio_test,
+    cluster_test,
+    randomisation_test,
+    ratio_test,
+    several_arms,
+    standardised_differences,
+)
 
 NAN = np.nan
 
@@ -140,20 +150,79 @@ def test_the_ratio_keeps_its_level_over_strata_and_finds_what_is_off():
 def test_attrition_is_compared_by_unit():
     missing = np.r_[np.tile([True, False, False, False], 50), np.tile([True, True, False, False], 50)]
     arms = np.repeat([0, 1], 200)
-    share, test = attrition_test(missing, arms, np.arange(400))
+    one = np.zeros(400, dtype=np.int64)
+    share, test = attrition_test(missing, arms, np.arange(400), one)
     assert share.tolist() == [0.25, 0.5]
-    variance = (0.25 * 0.75 + 0.25) / 200 * 200 / 199
+    variance = missing.var() * 400 / 399 / 200 * 2  # that of the difference when 200 of 400 are drawn without replacement
     assert test.statistic == pytest.approx(0.25**2 / variance)
     whole = np.repeat([True, False, False, False, False, True, False, False, False, False, *[True, False] * 5], 20)
-    assert attrition_test(whole, arms, np.arange(400) // 20)[1].p > attrition_test(whole, arms, np.arange(400))[1].p
-    assert attrition_test(np.zeros(400, dtype=bool), arms, np.arange(400))[1].p == 1.0
+    assert attrition_test(whole, arms, np.arange(400) // 20, one)[1].p > attrition_test(whole, arms, np.arange(400), one)[1].p
+    assert attrition_test(np.zeros(400, dtype=bool), arms, np.arange(400), one)[1].p == 1.0
+    assert attrition_test(arms == 1, arms, np.arange(400), one)[1].p < 1e-12
 
 
 def test_attrition_keeps_its_level():
     random = np.random.default_rng(5)
-    units = np.repeat(np.arange(300), 2)
-    found = [attrition_test((random.random(300) < 0.2)[units], random.integers(0, 3, 300)[units], units)[1].p for _ in range(300)]
+    units, one = np.repeat(np.arange(300), 2), np.zeros(600, dtype=np.int64)
+    found = [attrition_test((random.random(300) < 0.2)[units], random.integers(0, 3, 300)[units], units, one)[1].p for _ in range(300)]
     assert stats.kstest(found, "uniform").pvalue > 0.001
+
+
+@pytest.mark.parametrize("households", [150, 4])
+def test_attrition_of_strata_with_other_probabilities_keeps_its_level_and_its_power(households):
+    """Half of the strata have the arm with .8 and lose half of their people, the others have it with .2 and lose a tenth: arms differ, strata do not."""
+    random = np.random.default_rng(9)
+    stratum = np.arange(600) // households
+    chance, lost = np.where(stratum % 2, 0.8, 0.2), np.where(stratum % 2, 0.5, 0.1)
+    units = np.repeat(np.arange(600), 2)
+
+    def p(arm_loses=0.0):
+        arms = (random.random(600) < chance).astype(np.int64)
+        missing = random.random(600) < lost + arm_loses * arms
+        return attrition_test(missing[units], arms[units], units, stratum[units])[1].p
+
+    found = np.array([p() for _ in range(400)])
+    assert stats.kstest(found, "uniform").pvalue > 0.001
+    assert 0.02 < np.mean(found <= 0.05) < 0.085
+    assert np.mean([p(0.2) <= 0.005 for _ in range(40)]) > 0.8
+
+
+def blocks(random, *, chosen=0.0):
+    """200 blocks of 4 households of 2, who share their features and are drawn together by halves; `chosen` is how much the first feature decides the arm."""
+    household, block = np.repeat(np.arange(800), 2), np.repeat(np.arange(200), 8)
+    values = random.standard_normal((800, 5)) + random.standard_normal((200, 5))[np.arange(800) // 4]
+    arms = (chosen * values[:, 0] + random.standard_normal(800) > 0).astype(np.int64)
+    return values[household].astype(np.float32), arms[household], household, block
+
+
+def test_the_signs_of_clusters_keep_their_level_where_households_are_not_known():
+    random, one = np.random.default_rng(3), np.zeros(1600, dtype=np.int64)
+    found = []
+    for trial in range(150):
+        matrix, arms, _, block = blocks(random)
+        found.append([cluster_test(matrix, arms, clusters=block, strata=strata, draws=99, seed=trial).p for strata in (one, block)])
+    for p in np.array(found).T:
+        assert stats.kstest(p, "uniform").pvalue > 0.005
+    matrix, arms, _, block = blocks(random, chosen=0.2)
+    assert cluster_test(matrix, arms, clusters=block, strata=one, draws=199).p == 1 / 200
+
+
+def test_the_real_signs_give_the_statistic_of_the_deal():
+    matrix, arms, _, block = blocks(np.random.default_rng(1))
+    one = np.zeros(1600, dtype=np.int64)
+    turned = cluster_test(matrix, arms, clusters=block, strata=one, draws=9).statistic
+    assert turned == pytest.approx(randomisation_test(matrix, arms, units=np.arange(1600), strata=one, draws=1).statistic, rel=1e-3)
+
+
+def test_the_ratio_of_clusters_keeps_its_level_where_households_are_not_known():
+    random, one, halves = np.random.default_rng(8), np.zeros(1600, dtype=np.int64), np.array([[0.5, 0.5]])
+    found = []
+    for _ in range(300):
+        _, arms, _, block = blocks(random)
+        found.append(cluster_ratio_test(arms, block, one, halves).p)
+    assert stats.kstest(found, "uniform").pvalue > 0.001
+    _, arms, _, block = blocks(random)
+    assert cluster_ratio_test(arms, block, one, np.array([[0.4, 0.6]])).p < 1e-6
 
 
 def test_groups_of_several_arms():

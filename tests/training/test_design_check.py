@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from training.design_check import CheckError, _completed, check_experiment
+from training.config import read_config
+from training.design_check import CheckError, check_experiment, check_rows
+from training.design_lines import _completed
 from training.plan import Plan, write_plan
+from training.trials import experiment_rows
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ASSIGNED = NOW - timedelta(days=60)
@@ -20,7 +23,20 @@ def drawn(tmp_path, by_hand):
     active = random.random(300) < 0.5
     ids = [f"nb:{number:03d}" for number in range(300)]
 
-    def check(*, arm=None, probability=0.5, stratum=None, unit=None, measured=None, area=None, plan=None, missing=lambda _: False, households=None):
+    def check(
+        *,
+        arm=None,
+        probability=0.5,
+        stratum=None,
+        unit=None,
+        measured=None,
+        area=None,
+        plan=None,
+        missing=lambda _: False,
+        households=None,
+        at=None,
+        drawn=None,
+    ):
         by_hand.store(
             workspace, "people", person_id=ids, area=[area(number) if area else None for number in range(300)], status=["contact"] * 300, source_id=["s"] * 300
         )
@@ -28,7 +44,9 @@ def drawn(tmp_path, by_hand):
         chance = random.random(300)
         arms = [arm(number, active[number]) if arm else "letter" if chance[number] < 0.5 else "control" for number in range(300)]
         if plan:
-            write_plan(workspace, plan)
+            path = write_plan(workspace, plan)
+            if drawn:
+                path.with_name("draws.json").write_text(json.dumps([{"plan": plan.hash}]))
         by_hand.store(
             workspace,
             "assignments",
@@ -36,7 +54,7 @@ def drawn(tmp_path, by_hand):
             person_id=ids,
             arm=arms,
             probability=[probability(number, arms[number]) if callable(probability) else probability for number in range(300)],
-            assigned_at=[ASSIGNED] * 300,
+            assigned_at=[at(number) if at else ASSIGNED for number in range(300)],
             unit_id=[unit(number) if unit else None for number in range(300)],
             stratum=[stratum(number) if stratum else None for number in range(300)],
         )
@@ -102,6 +120,65 @@ def test_arms_that_were_chosen_are_broken(drawn):
     assert "engagement" in report.text() or "open" in report.text()
 
 
+def by_the_minute(number):
+    return ASSIGNED + timedelta(minutes=number)
+
+
+def chosen(_, active):
+    return "letter" if active else "control"
+
+
+def test_times_of_their_own_hide_nothing(drawn):
+    assert lines(drawn(at=by_the_minute))["balance"].verdict == "ok"
+
+
+def test_arms_that_a_feature_decides_are_broken_whatever_the_times(drawn):
+    assert lines(drawn(arm=chosen))["balance"].verdict == "broken"
+
+
+def test_arms_that_a_feature_decides_are_broken_with_times_of_their_own(drawn):
+    assert lines(drawn(arm=chosen, at=by_the_minute))["balance"].verdict == "broken"
+
+
+def test_a_test_that_can_deal_nothing_says_so(drawn):
+    """Probabilities that differ within the stratum: only who was assigned at one time could have had another's arm, and that is nobody."""
+    line = lines(drawn(arm=chosen, at=by_the_minute, probability=lambda number, _: 0.5 if number % 2 else 0.4))["balance"]
+    assert line.verdict == "look"
+    assert "only 0 of 300 units" in line.words
+    assert "cannot say" in line.words
+
+
+def test_strata_of_their_own_leave_nothing_to_deal(drawn):
+    line = lines(drawn(arm=chosen, stratum=lambda number: f"s{number}"))["balance"]
+    assert line.verdict == "look"
+
+
+def two_batches(number):
+    return ASSIGNED + timedelta(days=number // 150)
+
+
+def test_blocks_of_our_own_are_dealt_within_their_batch(drawn, monkeypatch):
+    """Two draws of blocks: within each one, as many in each arm; the cells of the deal are those of the draws that are remembered here."""
+    from training import design_lines
+
+    seen = []
+    real = design_lines.randomisation_test
+    monkeypatch.setattr(design_lines, "randomisation_test", lambda *given, **named: seen.append(named["strata"]) or real(*given, **named))
+    said = {"experiment": "story", "created_at": ASSIGNED, "hypothesis": "x", "outcome": "pledge", "engagement": "higher", "control": "control", "arms": HALVES}
+    drawn(plan=Plan(**said, blocked=True), drawn=True, at=two_batches)
+    assert np.bincount(seen[-1]).tolist() == [150, 150]
+
+
+def test_blocks_from_elsewhere_are_dealt_within_strata(drawn, monkeypatch):
+    from training import design_lines
+
+    seen = []
+    real = design_lines.randomisation_test
+    monkeypatch.setattr(design_lines, "randomisation_test", lambda *given, **named: seen.append(named["strata"]) or real(*given, **named))
+    drawn(at=two_batches)
+    assert np.bincount(seen[-1]).tolist() == [300]
+
+
 def test_too_few_in_an_arm_is_broken(drawn):
     report = drawn(arm=lambda number, _: "letter" if number % 3 == 0 else "control")
     assert lines(report)["ratio of arms"].verdict == "broken"
@@ -135,6 +212,26 @@ def test_units_in_several_arms_are_broken(drawn):
     assert lines(drawn(unit=lambda number: f"h{number // 2}"))["units"].verdict == "broken"
 
 
+def test_blocks_of_people_drawn_one_by_one_are_to_look_at_and_tested_whole(drawn):
+    report = drawn(unit=lambda number: f"block-{number // 8}", measured=NOW - timedelta(days=1))
+    found = lines(report)
+    assert found["units"].verdict == "look"
+    assert "they are blocks" in found["units"].words
+    assert {name for name, line in found.items() if line.verdict == "ok"} >= {"ratio of arms", "balance", "attrition"}
+    assert "whole units" in found["balance"].words
+
+
+def test_arms_that_were_chosen_within_blocks_are_broken(drawn):
+    random = np.random.default_rng(0)
+    report = drawn(arm=lambda _, active: "letter" if random.random() < (0.75 if active else 0.25) else "control", unit=lambda number: f"block-{number // 8}")
+    assert lines(report)["balance"].verdict == "broken"
+
+
+def test_units_that_a_plan_draws_are_broken_when_all_hold_several_arms(drawn):
+    said = {"experiment": "story", "created_at": ASSIGNED, "hypothesis": "x", "outcome": "pledge", "engagement": "higher", "control": "control", "arms": HALVES}
+    assert lines(drawn(plan=Plan(**said, unit="area"), unit=lambda number: f"block-{number // 8}"))["units"].verdict == "broken"
+
+
 def test_neighbours_in_several_arms_are_to_look_at(drawn):
     line = lines(drawn(area=lambda number: f"E{number // 5}"))["spill-over between neighbours"]
     assert line.verdict == "look"
@@ -158,6 +255,15 @@ def test_the_campaign_of_households_is_sound(campaign):
     document = json.loads(report.to_json())
     assert len(document["lines"]) == 8
     assert set(next(iter(document["differences"].values()))) == {"letter", "Card"}
+
+
+def test_a_training_s_rows_say_what_the_tables_say(campaign):
+    rows = experiment_rows(campaign, "story", now=NOW)
+    config = read_config(campaign).persuadability
+    one, other = check_rows(campaign, rows, config, draws=99), check_experiment(campaign, "story", now=NOW, draws=99)
+    assert one.lines == other.lines
+    assert one.text() == other.text()
+    assert one.verdicts()["lines"][1][:2] == ["ratio of arms", "ok"]
 
 
 def test_nothing_to_check(campaign, tmp_path, by_hand):
