@@ -67,6 +67,8 @@ class Drawn:
     running: Mapping[str, int]
     other_keys: tuple[str, ...]
     """Experiments that were drawn with another key: their holdout is not the same people."""
+    other_units: tuple[str, ...] = ()
+    """Experiments that drew other units (people, households, areas): they held out those instead."""
     thin: int = 0
     """Strata with fewer units than arms."""
 
@@ -77,6 +79,7 @@ class Drawn:
             f"{people:,} of them are also in experiment {other!r}, which has no outcomes yet: each may blur the other" for other, people in self.running.items()
         ]
         said += [f"experiment {other!r} was drawn with another key: its holdout is not the same people" for other in self.other_keys if self.held_out]
+        said += [f"experiment {other!r} drew other units: its holdout is not the same people" for other in self.other_units if self.held_out]
         if self.thin:
             said.append(f"{self.thin:,} strata have fewer units than there are arms: people of a stratum with one arm say nothing of an effect")
         return (*said, f"{self.alone:,} people belong to no known unit and were drawn by themselves") if self.alone else tuple(said)
@@ -136,7 +139,7 @@ def assign(
     folder = folder_of(workspace, plan.experiment)
     draws = read_draws(folder)
     _may_draw(workspace, plan, key, len(before), draws, newcomers=newcomers)
-    out = held_out(key, who.people["person_id"], plan.holdout)
+    out = held_out(key, who.people["unit_id"], plan.holdout)
     there = who.people["person_id"].isin(set(before["person_id"])).to_numpy(dtype=bool)
     people = who.people[~out & ~there]
     if people.empty:
@@ -148,12 +151,14 @@ def assign(
     path = folder / ("assignments.csv" if not draws else f"assignments-{len(draws) + 1}.csv")
     _write(path, _csv(drawn, plan.experiment, now))
     summary = import_files(workspace, "assignments", [path], now=now, progress=progress)
-    _remember(folder, draws, {"at": now.astimezone(UTC).isoformat(), "plan": plan.hash, "key_check": key_check(key), "people": len(drawn)}, path)
+    _remember(
+        folder, draws, {"at": now.astimezone(UTC).isoformat(), "plan": plan.hash, "unit": plan.unit, "key_check": key_check(key), "people": len(drawn)}, path
+    )
     if summary.rejected:
         raise AssignmentError(f"{summary.rejected:,} of {summary.read:,} rows were refused by the import, the others stored; why: {summary.rejects_file}")
     thin = int((drawn.groupby("stratum")["unit_id"].nunique() < len(plan.arms)).sum()) if plan.strata else 0
     kept, again, alone = int(out.sum()), int((there & ~out).sum()), 0 if plan.unit == "person" else who.alone
-    return Drawn(path, _counts(drawn, plan), kept, again, alone, also_in(workspace, plan.experiment), _other_keys(folder, key), thin)
+    return Drawn(path, _counts(drawn, plan), kept, again, alone, also_in(workspace, plan.experiment), *_others(folder, plan.unit, key), thin)
 
 
 def planned_for(workspace: Workspace, experiment_id: str) -> Plan:
@@ -305,7 +310,8 @@ def _remember(folder: Path, draws: list[dict[str, Any]], record: dict[str, Any],
     _write(folder / "draws.json", json.dumps([*draws, record | about], indent=1).encode())
 
 
-def _other_keys(folder: Path, key: bytes) -> tuple[str, ...]:
-    """Return the other experiments whose last draw had another key."""
-    others = [path.parent for path in sorted(folder.parent.glob("*/draws.json")) if path.parent != folder]
-    return tuple(other.name for other in others if read_draws(other)[-1]["key_check"] != key_check(key))
+def _others(folder: Path, unit: Unit, key: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the other experiments whose last draw had another key, and those with this key that drew other units (people, in records that do not say)."""
+    last = {path.parent.name: read_draws(path.parent)[-1] for path in sorted(folder.parent.glob("*/draws.json")) if path.parent != folder}
+    keys = tuple(name for name, record in last.items() if record["key_check"] != key_check(key))
+    return keys, tuple(name for name, record in last.items() if name not in keys and record.get("unit", "person") != unit)

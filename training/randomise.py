@@ -61,12 +61,12 @@ def uniforms(key: bytes, experiment: str, units: Iterable[str]) -> Floats:
     return _uniforms(key, f"{_DRAW}\0{experiment}", units)
 
 
-def held_out(key: bytes, person_ids: Iterable[str], share: float) -> NDArray[np.bool_]:
-    """Return who (n,) belongs to the `share` of people kept out of every experiment.
+def held_out(key: bytes, units: Iterable[str], share: float) -> NDArray[np.bool_]:
+    """Return which rows (n,), by the unit of each, belong to the `share` of units kept out of every experiment.
 
-    It depends on the key and the person only: the same people in each experiment, and those of a smaller share are among those of a larger one.
+    It depends on the key and the unit only: the same units in each experiment that draws such, and those of a smaller share are among those of a larger one.
     """
-    return _uniforms(key, _HOLDOUT, person_ids) < share
+    return _uniforms(key, _HOLDOUT, units) < share
 
 
 def by_hash(uniform: Floats, shares: Sequence[float]) -> Integers:

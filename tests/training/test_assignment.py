@@ -172,6 +172,29 @@ def test_the_holdout_is_the_same_in_each_experiment(workspace):
     assert "may blur the other" in str(second)
 
 
+def test_whole_units_are_held_out(workspace, tmp_path):
+    homes, later = households(tmp_path), NOW + timedelta(days=4)
+    drawn = assign(workspace, plan(holdout=0.3, unit="household"), KEY, now=later, units=homes)
+    unit = eligible(workspace, later, unit="household", units=homes).people.set_index("person_id")["unit_id"]
+    kept = set(stored(workspace).index)
+    out = [person for person in unit.index if person not in kept]
+    assert len(out) == drawn.held_out > 0
+    assert not {unit[person] for person in out} & {unit[person] for person in kept}
+    assert 0.15 < len({unit[person] for person in out}) / unit.nunique() < 0.45
+    assert len(set(unit[out])) < len(out), "households of several people are among them"
+    second = assign(workspace, plan(experiment="other", holdout=0.3, unit="household", arms={"control": 0.5, "letter": 0.5}), KEY, now=later, units=homes)
+    assert set(stored(workspace, "other").index) == kept
+    assert not second.other_units
+    assert second.other_keys == ()
+
+
+def test_a_holdout_of_other_units_is_said(workspace):
+    assign(workspace, plan(holdout=0.3), KEY, now=NOW)
+    second = assign(workspace, plan(experiment="other", holdout=0.3, unit="area", arms={"control": 0.5, "letter": 0.5}), KEY, now=NOW)
+    assert second.other_units == ("story",)
+    assert "'story' drew other units" in str(second)
+
+
 def test_another_key_and_thin_strata_are_said(workspace):
     assign(workspace, plan(holdout=0.3), KEY, now=NOW)
     drawn = assign(workspace, plan(experiment="other", holdout=0.3, arms={"control": 0.5, "letter": 0.5}, unit="area", strata=("area",)), OTHER, now=NOW)
