@@ -11,9 +11,9 @@ from features.vocabulary import Language
 from models.outcome_scale import OutcomeScale
 from serving.schemas import AverageEffect, RefusalCode
 from serving.uplift import uplift_wire
-from serving.words import plan_words, refusal_words, turned_words
+from serving.words import draw_words, plan_words, refusal_words, turned_words
 
-NO_DEMOBILISATION, PLAN = "no demobilisation", "plan"
+NO_DEMOBILISATION, PLAN, RANDOMISATION = "no demobilisation", "plan", "randomisation"
 """Lines of the gate that are about something else than the ranking, as `training.gates` names them."""
 
 
@@ -43,10 +43,13 @@ def refusal_code(average: AverageEffect) -> RefusalCode:
 
 
 def refused_words(average: AverageEffect, language: Language) -> str:
-    """Return why there is a score for nobody, and, where the outcome's sign was turned, what a positive average means."""
+    """Return why there is a score for nobody, that a broken draw says nothing of the average either, and what a positive average means if it was turned."""
     code = refusal_code(average)
-    words = plan_words(language) if average.failed == [PLAN] else refusal_words(code, language)
-    return f"{words} {turned_words(language)}" if average.sign_turned else words
+    alone = {PLAN: plan_words, RANDOMISATION: draw_words}.get(average.failed[0]) if len(average.failed) == 1 else None
+    parts = [refusal_words(code, language) if alone is None else alone(language)]
+    if alone is None and RANDOMISATION in average.failed:
+        parts.append(draw_words(language))
+    return " ".join([*parts, turned_words(language)] if average.sign_turned else parts)
 
 
 def _names(failed: Any) -> list[str]:

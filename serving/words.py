@@ -50,6 +50,12 @@ _PLAN: dict[Language, str] = {
     "bekend is, is het gemiddelde effect.",
 }
 
+_DRAW: dict[Language, str] = {
+    "en": "The draw of the experiment is not known to be sound, so nobody is scored, and the average effect is not to be relied on either.",
+    "fr": "On ne sait pas si le tirage de l'expérience est correct ; personne n'est donc noté, et l'effet moyen n'est pas fiable non plus.",
+    "nl": "Het is niet bekend of de loting van het experiment deugt; niemand krijgt dus een score, en ook op het gemiddelde effect kan men niet vertrouwen.",
+}
+
 _TURNED: dict[Language, str] = {
     "en": "Less of the outcome is the aim, so the sign is turned: a positive number means less of the outcome.",
     "fr": "Le but est d'obtenir moins du résultat mesuré ; le signe est donc inversé : un nombre positif signifie moins de ce résultat.",
@@ -98,6 +104,11 @@ _NO_INTERVAL: dict[Language, str] = {
 def refusal_words(code: str, language: Language) -> str:
     """Return the sentence of a code; raises KeyError for a code that has none."""
     return _WORDS[code][language]
+
+
+def draw_words(language: Language) -> str:
+    """Return the sentence of an experiment whose draw was found broken, or was not checked."""
+    return _DRAW[language]
 
 
 def plan_words(language: Language) -> str:

@@ -119,6 +119,7 @@ def persuadability_card(
             f"who answered stands in for them by the probability of answering. Left out: {dataset.counts['in_stratum_of_one_arm']:,} in a stratum that "
             "lacks one of the two arms.",
         ),
+        _section("How people were drawn", _design_list(findings)),
         _section("How good it is", _uplift_table(findings) + f"\n\nThe policy addresses {config.capacity:.0%} of people. Effects are in units of the outcome."),
         _section("Gate, as of this training", "\n".join(f"- {line}" for line in lines)),
         _section(
@@ -216,6 +217,15 @@ def _segment_table(findings: Findings) -> str:
 
 def _uplift_table(findings: Findings) -> str:
     return _table(["", "value", "standard error", "interval"], [_uplift_row(estimate) for estimate in findings.metrics.values()])
+
+
+def _design_list(findings: Findings) -> str:
+    """Return what the check of the draw found, a line each."""
+    design = findings.about.get("design", {"not_checked": "not at this training"})
+    if "not_checked" in design:
+        return f"The draw was not checked: {design['not_checked']}."
+    found = "\n".join(f"- {verdict}: {name}: {words}" for name, verdict, words in design["lines"])
+    return f"What the check of the draw says of everybody assigned, whatever their arm:\n\n{found}"
 
 
 def _uplift_row(estimate: Estimate) -> list[str]:

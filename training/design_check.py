@@ -20,7 +20,6 @@ from features.vocabulary import Experiment
 from features.workspace import Workspace
 from training.assignment import also_in, read_draws, read_units
 from training.balance import Differences, standardised_differences
-from training.config import PersuadabilityConfig, read_config
 from training.design_lines import (
     FEW,
     VISIBLE,
@@ -108,19 +107,17 @@ def check_experiment(
     rows = _rows(history, experiment, versions, now)
     sample = _sample(workspace, experiment, rows.assign(area=_areas(history, versions, rows)))
     vectors = build_rows(history, workspace.vocabulary, rows[["person_id", "as_of"]], versions=versions, progress=progress)
-    homes, config = None if households is None else read_units(households), read_config(workspace).persuadability
-    return _report(workspace, experiment, sample, vectors.matrix, vectors.names, homes=homes, config=config, draws=draws, seed=seed, progress=progress)
+    homes = None if households is None else read_units(households)
+    return _report(workspace, experiment, sample, vectors.matrix, vectors.names, homes=homes, draws=draws, seed=seed, progress=progress)
 
 
-def check_rows(
-    workspace: Workspace, rows: ExperimentRows, config: PersuadabilityConfig, *, draws: int = DRAWS, seed: int = 0, progress: Progress = None
-) -> Report:
+def check_rows(workspace: Workspace, rows: ExperimentRows, *, draws: int = DRAWS, seed: int = 0, progress: Progress = None) -> Report:
     """Return the same of the rows and vectors that a training has read already. Raises CheckError when there is nothing to compare."""
     history = History(workspace.tables, workspace.vocabulary)
     drawn = rows.drawn.assign(area=_areas(history, rows.table_versions, rows.drawn), observed=rows.drawn["value"].notna(), too_early=False)
     sample = _sample(workspace, rows.experiment, drawn)
     matrix = rows.X.to_numpy(dtype=np.float32, copy=False)
-    return _report(workspace, rows.experiment, sample, matrix, tuple(rows.X.columns), homes=None, config=config, draws=draws, seed=seed, progress=progress)
+    return _report(workspace, rows.experiment, sample, matrix, tuple(rows.X.columns), homes=None, draws=draws, seed=seed, progress=progress)
 
 
 def _report(
@@ -131,7 +128,6 @@ def _report(
     names: Sequence[str],
     *,
     homes: pd.Series | None,
-    config: PersuadabilityConfig,
     draws: int,
     seed: int,
     progress: Progress,

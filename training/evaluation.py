@@ -72,11 +72,17 @@ def evaluate_affinity(
 
 
 def evaluate_persuadability(
-    model: Persuadability, dataset: TrialDataset, config: PersuadabilityConfig, *, plan: Mapping[str, Any] | None = None
+    model: Persuadability,
+    dataset: TrialDataset,
+    config: PersuadabilityConfig,
+    *,
+    plan: Mapping[str, Any] | None = None,
+    design: Mapping[str, Any] | None = None,
 ) -> tuple[Findings, UpliftEvaluation]:
     """Return what the uplift is worth out of fold: every person judged by models that saw neither the person nor the person's unit.
 
     `plan` says whether the analysis follows the experiment's plan: its `hash`, and `lines` of (name, whether it holds, words).
+    `design` is what the check of the draw found: `lines` of (name, verdict, words).
     """
     evaluation = model.evaluate(capacity=config.capacity, turned=dataset.scale.turned)
     gate = {f"{name}_alpha": getattr(config.gate, f"{name}_alpha") for name in ("autoc", "slope", "policy")}
@@ -90,6 +96,7 @@ def evaluate_persuadability(
         "units": evaluation.n_groups,
         **dataset.counts,
         **({} if plan is None else {"plan": dict(plan)}),
+        **({} if design is None else {"design": dict(design)}),
     }
     return Findings("persuadability", evaluation.estimates, gate | {"capacity": config.capacity}, about), evaluation
 

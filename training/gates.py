@@ -65,7 +65,7 @@ RULES = {
 """The rules a model is measured against, by the prefix of their metrics."""
 
 
-NO_DEMOBILISATION, PLAN = "no demobilisation", "plan"
+NO_DEMOBILISATION, PLAN, RANDOMISATION = "no demobilisation", "plan", "randomisation"
 """Lines of persuadability that are about something else than the ranking; `serving.refusal` knows them by these names."""
 
 TOPIC_ECE = 0.05
@@ -113,7 +113,8 @@ def persuadability_lines(findings: Findings) -> tuple[GateLine, ...]:
 
     AUTOC and calibration slope above zero; with a capacity, the policy must beat contacting as many at random and beat the ranking by baseline
     risk; where capacity has no limit (1), contacting whoever gains must beat contacting all. The average effect must not be shown to be negative. An
-    analysis that departs from the experiment's stored plan fails; without a plan, levels are those of `audience.toml` as they were at the training.
+    analysis that departs from the experiment's stored plan fails; without a plan, levels are those of `audience.toml` as they were at the training. So does an
+    experiment whose design check found something broken, or was not made.
     The bounds are `models.uplift_evaluation.lower_bound`, wider than the published intervals: see `docs/decisions/0002`.
     """
     metrics, gate = findings.metrics, findings.gate
@@ -133,19 +134,22 @@ def persuadability_lines(findings: Findings) -> tuple[GateLine, ...]:
         *(_above_zero(name, what, metrics.get(metric), level) for name, what, metric in asked),
         _not_below_zero(NO_DEMOBILISATION, metrics.get("ate"), level),
         _as_planned(findings.about.get("plan")),
+        _as_drawn(findings.about.get("design")),
     )
 
 
 def persuadability_verdict(lines: tuple[GateLine, ...]) -> str:
     """Return why there is no score per person, from the lines that failed: in general, then each of them by name in words with numbers."""
     failed = {line.name for line in lines if not line.passed}
-    ranking = bool(failed - {NO_DEMOBILISATION, PLAN})
+    ranking = bool(failed - {NO_DEMOBILISATION, PLAN, RANDOMISATION})
     why = {
         "the message is shown to lower engagement on average, so it must not be sent to anybody": NO_DEMOBILISATION in failed,
         "it was not shown, on people the model had not seen, that ranking people by it is better than not ranking them": ranking,
         "the analysis departs from the plan that was stored before the outcomes": PLAN in failed,
+        "the draw of the experiment is not known to be sound": RANDOMISATION in failed,
     }
-    return f"No score per person: {'; '.join(words for words, holds in why.items() if holds)}. What is known is the average effect. {failures(lines)}"
+    known = "The average effect is not to be relied on either" if RANDOMISATION in failed else "What is known is the average effect"
+    return f"No score per person: {'; '.join(words for words, holds in why.items() if holds)}. {known}. {failures(lines)}"
 
 
 def failures(lines: tuple[GateLine, ...]) -> str:
@@ -242,3 +246,22 @@ def _as_planned(plan: Mapping[str, Any] | None) -> GateLine:
     departed = [f"{name}: {words}" for name, passed, words in plan["lines"] if not passed]
     head = f"the analysis {'departs from' if departed else 'follows'} the plan {plan['hash'][:12]}"
     return GateLine(PLAN, passed=not departed, words=f"{head} ({'; '.join(departed)})" if departed else head)
+
+
+def not_checked(why: str) -> dict[str, Any]:
+    """Return what findings say of the design where there is no workspace whose draw could be checked; the line of the gate then passes and tells `why`."""
+    return {"not_checked": why}
+
+
+def _as_drawn(design: Mapping[str, Any] | None) -> GateLine:
+    """Return whether nothing was broken in the design check of the training: `lines` of (name, verdict, words), or why it was `not_checked`."""
+    if design is None:
+        return GateLine(RANDOMISATION, passed=False, words="the draw was not checked at this training, which an earlier release made: train again")
+    if "not_checked" in design:
+        return GateLine(RANDOMISATION, passed=True, words=f"not checked here: {design['not_checked']}")
+    broken, look = ([f"{name}: {words}" for name, verdict, words in design["lines"] if verdict == said] for said in ("broken", "look"))
+    if broken:
+        return GateLine(RANDOMISATION, passed=False, words=f"the design check found broken {'; '.join(broken)}")
+    names = f" ({', '.join(name for name, verdict, _ in design['lines'] if verdict == 'look')})" if look else ""
+    words = f"nothing is broken in {len(design['lines'])} lines of the design check, {len(look)} to look at{names}"
+    return GateLine(RANDOMISATION, passed=True, words=words)

@@ -15,11 +15,12 @@ from models.uplift_evaluation import evaluate, held_out_uplift
 from models.uplift_metrics import best_linear_predictor, percentile_ranks
 from models.uplift_sample import Ranking, Sample
 from training.config import PersuadabilityConfig
-from training.gates import Findings, gate_lines
+from training.gates import Findings, gate_lines, not_checked
 
 CONFIG = PersuadabilityConfig()
 LEVELS = CONFIG.gate.model_dump() | {"capacity": CONFIG.capacity}
 """The gate as it is when nothing is said."""
+DESIGN = {"design": not_checked("people and arms are read from a file, or dealt by this script, not from a workspace's tables")}
 KEPT = ("ate", "autoc", "qini", "slope", "policy_random", "policy_risk", "policy_all", "policy_unlimited", "gates_difference")
 RIVALS = {"ranking by baseline risk": ("autoc_risk", "qini_risk"), "random ranking": ("autoc_random",)}
 COVERAGE = 0.95
@@ -38,7 +39,7 @@ def judged(judging: pd.DataFrame, effect: Floats, *, seed: int = 0) -> dict[str,
     fold, score, weight, group = (frame[name].to_numpy() for name in ("fold", "score", "weight", "group"))
     shrunk = held_out_uplift(effect, score, fold.astype(np.float64), weight)
     held = best_linear_predictor(shrunk, score, folds=fold, groups=group, sample_weight=weight).slope
-    lines = gate_lines(Findings("persuadability", estimates, LEVELS))
+    lines = gate_lines(Findings("persuadability", estimates, LEVELS, DESIGN))
     found = {name: told(estimates[name]) for name in KEPT} | {"slope_held": told(held)}
     rivals = {label: {name.partition("_")[0]: told(estimates[name]) for name in names} for label, names in RIVALS.items()}
     told_of = {"measures": found, "rivals": rivals, "heterogeneous": evaluation.verdict().heterogeneous}

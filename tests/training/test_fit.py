@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from features.history import History
 from models import artefact
 from models.outcome_scale import OutcomeScale
 from training import registry
@@ -65,6 +66,43 @@ def test_the_artefact_is_sound_and_holds_findings_and_card(trained, artefacts):
         assert "not fitted again" in card or "nothing was fitted again" in card
         assert checked.metadata["dataset_hash"] in card
         assert "interval" in card
+
+
+def test_the_draw_is_checked_and_every_model_of_the_experiment_says_what_was_found(trained, artefacts):
+    _, _, arms, _ = trained
+    for run in arms:
+        found = {name: (verdict, words) for name, verdict, words in run.findings.about["design"]["lines"]}
+        assert len(found) == 8
+        assert "broken" not in {verdict for verdict, _ in found.values()}
+        assert "199 draws" in found["balance"][1]
+        (line,) = [line for line in run.lines if line.name == "randomisation"]
+        assert line.passed
+        card = (artefacts[run.name] / "card.md").read_text()
+        assert f"- ok: units: {found['units'][1]}" in card
+
+
+def test_a_broken_draw_cannot_become_champion(trainable, by_hand):
+    """The control is whoever was active before: nothing that is learned of it may be served."""
+    history = History(trainable.tables, trainable.vocabulary)
+    active = set(history.read("interactions").to_pandas()["person_id"].value_counts().head(180).index)
+    path = trainable.root / "audience.toml"
+    path.write_text(path.read_text() + '\n[experiments.chosen]\noutcome = "pledge"\nen = "chosen"\n\n[experiments.chosen.arms]\nletter = "A letter."\n')
+    workspace = type(trainable).open(trainable.root)
+    ids = sorted(history.read("people").to_pandas()["person_id"])
+    shared = {"experiment_id": ["chosen"] * 360, "person_id": ids}
+    arms = ["control" if each in active else "letter" for each in ids]
+    by_hand.store(workspace, "assignments", **shared, arm=arms, probability=[0.5] * 360, assigned_at=[NOW - timedelta(days=60)] * 360)
+    value = [float(number % 3 == 0) for number in range(360)]
+    by_hand.store(workspace, "outcomes", **shared, outcome=["pledge"] * 360, value=value, measured_at=[NOW - timedelta(days=20)] * 360)
+    stages = []
+    (run,) = train_persuadability(workspace, "chosen", now=NOW, progress=lambda stage, _: stages.append(stage)).runs
+    assert "dealing the arms anew" in stages
+    (line,) = [line for line in run.lines if line.name == "randomisation"]
+    assert not line.passed
+    assert "broken balance" in line.words
+    refused = promote(workspace, run.name, now=NOW)
+    assert not refused.accepted
+    assert "randomisation" in [line.name for line in refused.lines if not line.passed]
 
 
 def test_the_artefact_of_affinity_keeps_what_drift_is_measured_by(trained, artefacts):

@@ -15,9 +15,10 @@ from models.affinity import TopicAffinity
 from models.metrics import auc, log_loss
 from models.persuadability import Persuadability
 from training.config import AffinityConfig, PersuadabilityConfig, read_config
+from training.design_check import check_rows
 from training.evaluation import evaluate_persuadability
 from training.fit import train_affinity
-from training.gates import gate_lines
+from training.gates import gate_lines, not_checked
 from training.simulation import UNTIL, simulate, write
 from training.snapshots import affinity_dataset
 from training.trials import experiment_rows, trial_datasets
@@ -109,8 +110,15 @@ def test_where_nobody_differs_the_gate_refuses(simulation, trials):
     true = true_uplift(simulation, "pensions_card", dataset)
     assert true.std() < 1e-9
     assert abs(model.ate_.value - true.mean()) < 4 * model.ate_.se
-    findings, _ = evaluate_persuadability(model, dataset, PersuadabilityConfig())
+    findings, _ = evaluate_persuadability(model, dataset, PersuadabilityConfig(), design=not_checked("it is the effect that is asked about"))
     assert not all(line.passed for line in gate_lines(findings))
+
+
+def test_the_draws_are_sound(workspace):
+    for experiment in workspace.vocabulary.experiments:
+        rows = experiment_rows(workspace, experiment.id, now=UNTIL)
+        report = check_rows(workspace, rows, PersuadabilityConfig())
+        assert not report.broken, report.text()
 
 
 @pytest.mark.data

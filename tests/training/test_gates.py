@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from models.metrics import Estimate
-from training.gates import Findings, failures, gate_lines
+from training.gates import Findings, failures, gate_lines, not_checked
 
 AFFINITY_GATE = {"ece": 0.02, "topic_ece": 0.05, "coverage": 0.95}
+SOUND = {"lines": [["plan", "look", "none was written"], ["balance", "ok", "p .4"]]}
 PERSUADABILITY_GATE = {"autoc_alpha": 0.01, "slope_alpha": 0.01, "policy_alpha": 0.05, "capacity": 0.2}
 
 
@@ -18,7 +19,7 @@ def affinity(compared_with=None, **changed):
 
 
 def persuadability(**changed):
-    about = {"experiment": "story", "arm": "card"} | ({"plan": changed.pop("plan")} if "plan" in changed else {})
+    about = {"experiment": "story", "arm": "card", "design": changed.pop("design", SOUND)} | ({"plan": changed.pop("plan")} if "plan" in changed else {})
     gate = PERSUADABILITY_GATE | {"capacity": changed.pop("capacity", 0.2)}
     values = {"autoc": 0.02, "slope": 0.8, "policy_random": 0.01, "policy_risk": 0.01, "policy_unlimited": 0.01, "ate": 0.05} | changed
     se = {"autoc": 0.003, "slope": 0.1, "policy_random": 0.002, "policy_risk": 0.002, "policy_unlimited": 0.002, "ate": 0.01}
@@ -59,6 +60,7 @@ def test_good_findings_pass_every_line():
         (persuadability(policy_unlimited=0.004, capacity=1.0), None, "policy against all"),
         (persuadability(ate=-0.02), None, "no demobilisation"),
         (persuadability(plan=planned(capacity=False)), None, "plan"),
+        (persuadability(design={"lines": [*SOUND["lines"], ["attrition", "broken", "p below .001"]]}), None, "randomisation"),
     ],
 )
 def test_each_line_can_fail_alone_and_says_numbers(findings, champion, line):
@@ -125,7 +127,29 @@ def test_a_value_without_any_slope_is_not_above_zero():
 
 def test_without_a_standard_error_nothing_passes():
     metrics = persuadability().metrics | {"slope": Estimate("slope", 1.0, 0.0, 1.0, 1.0), "autoc": Estimate("autoc", 1.0, float("nan"), 0, 2)}
-    assert failed(Findings("persuadability", metrics, PERSUADABILITY_GATE)) == ["AUTOC", "calibration slope"]
+    assert failed(Findings("persuadability", metrics, PERSUADABILITY_GATE, {"design": SOUND})) == ["AUTOC", "calibration slope"]
+
+
+def drawn_line(findings):
+    (line,) = [line for line in gate_lines(findings) if line.name == "randomisation"]
+    return line
+
+
+def test_what_is_broken_in_the_draw_is_named_and_what_is_to_look_at_counted():
+    assert drawn_line(persuadability()).words.endswith("in 2 lines of the design check, 1 to look at (plan)")
+    line = drawn_line(persuadability(design={"lines": [*SOUND["lines"], ["attrition", "broken", "p below .001"]]}))
+    assert "broken attrition: p below .001" in line.words
+    assert "plan" not in line.words
+
+
+def test_findings_of_a_release_that_checked_no_draw_are_refused():
+    findings = persuadability()
+    older = replace(findings, about={"experiment": "story"})
+    assert failed(older) == ["randomisation"]
+    assert "train again" in drawn_line(older).words
+    line = drawn_line(replace(findings, about={"design": not_checked("arms dealt by a script")}))
+    assert line.passed
+    assert "not checked here: arms dealt by a script" in line.words
 
 
 def test_findings_survive_being_stored():

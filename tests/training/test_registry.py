@@ -7,7 +7,8 @@ from features.workspace import Workspace
 from models import artefact
 from models.metrics import Estimate
 from models.outcome_scale import OutcomeScale
-from serving.refusal import load_refusal, refusal_code
+from serving import refusal
+from serving.refusal import load_refusal, refusal_code, refused_words
 from training.gates import Findings
 from training.registry import RegistryError, champion_digest, champion_folder, list_models, logged_findings, persuadability_name, promote
 from training.tracking import Tracking, TrackingError
@@ -37,7 +38,8 @@ def models(trained):
     return {name: tracking.download(tracking.version(name), workspace.root.parent / name) for name in (affinity.name, arms[0].name)}
 
 
-def findings(kind, **changed):
+def findings(kind, *, design="ok", **changed):
+    checked = {} if design is None else {"design": {"lines": [["balance", design, "p .0042"]]}}
     if kind == "affinity":
         values = {
             "prior.log_loss": 0.4,
@@ -55,7 +57,7 @@ def findings(kind, **changed):
         gate = {"autoc_alpha": 0.01, "slope_alpha": 0.01, "policy_alpha": 0.05, "capacity": 0.2}
     plan = {"plan": {"hash": "0" * 64, "lines": [["capacity", False, "is .3 instead of .2"]]}} if changed.pop("departs", False) else {}
     metrics = {name: Estimate.normal(name, value, 0.001) for name, value in (values | changed).items()}
-    return Findings(kind, metrics, gate, {"experiment": "story", "arm": "letter", "topics": ["care"], **plan})
+    return Findings(kind, metrics, gate, {"experiment": "story", "arm": "letter", "topics": ["care"], **plan} | checked)
 
 
 @pytest.fixture
@@ -117,6 +119,8 @@ def test_promoting_again_and_going_back_work(workspace, register):
         (STORY, {"policy_random": 0.0}, "policy"),
         (STORY, {"policy_risk": 0.0}, "policy against risk"),
         (STORY, {"ate": -0.2}, "no demobilisation"),
+        (STORY, {"design": "broken"}, "randomisation"),
+        (STORY, {"design": None}, "randomisation"),
         (STORY, {"slope": float("nan")}, "calibration slope"),
     ],
 )
@@ -209,6 +213,18 @@ def test_an_uplift_that_does_not_say_what_its_outcome_is_has_to_be_trained_again
     found = promote(workspace, STORY, now=NOW)
     assert [line.name for line in found.lines] == ["artefact"]
     assert "train it again" in found.lines[0].words
+
+
+def test_the_average_effect_of_a_broken_draw_is_not_to_be_relied_on(workspace, register):
+    for changed, failed in (({"design": "broken"}, 1), ({"design": "broken", "slope": 0.0}, 2)):
+        register(STORY, **changed)
+        assert not promote(workspace, STORY, now=NOW).accepted
+        average = load_refusal(workspace.models / STORY)
+        assert len(average.failed) == failed
+        assert "not to be relied on either" in average.verdict
+        assert refused_words(average, "en").endswith(refusal.draw_words("en"))
+        assert ("better than not ranking them" in refused_words(average, "en")) == (failed == 2)
+        assert refused_words(average, "fr") != refused_words(average, "nl")
 
 
 def test_an_artefact_that_was_changed_after_training_is_refused(workspace, register):
