@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from training.config import read_config
 from training.design_check import CheckError, check_experiment, check_rows
 from training.design_lines import _completed
 from training.plan import Plan, write_plan
@@ -259,8 +258,7 @@ def test_the_campaign_of_households_is_sound(campaign):
 
 def test_a_training_s_rows_say_what_the_tables_say(campaign):
     rows = experiment_rows(campaign, "story", now=NOW)
-    config = read_config(campaign).persuadability
-    one, other = check_rows(campaign, rows, config, draws=99), check_experiment(campaign, "story", now=NOW, draws=99)
+    one, other = check_rows(campaign, rows, draws=99), check_experiment(campaign, "story", now=NOW, draws=99)
     assert one.lines == other.lines
     assert one.text() == other.text()
     assert one.verdicts()["lines"][1][:2] == ["ratio of arms", "ok"]
