@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.metrics import Estimate
+from models.uplift_evaluation import Evaluation
+from models.uplift_groups import Gates
 from training.config import AffinityConfig, PersuadabilityConfig
 from training.gates import RULES, Findings, GateLine
 from training.snapshots import AffinityDataset, Side
@@ -99,7 +101,15 @@ def affinity_card(
 
 
 def persuadability_card(
-    workspace: str, dataset: TrialDataset, config: PersuadabilityConfig, findings: Findings, lines: tuple[GateLine, ...], *, now: datetime, coverage: float
+    workspace: str,
+    dataset: TrialDataset,
+    config: PersuadabilityConfig,
+    findings: Findings,
+    lines: tuple[GateLine, ...],
+    *,
+    evaluation: Evaluation,
+    now: datetime,
+    coverage: float,
 ) -> str:
     """Return the card of the model of one arm; `coverage` is that of the intervals served with its scores."""
     experiment, about = dataset.experiment, findings.about
@@ -121,6 +131,8 @@ def persuadability_card(
         ),
         _section("How people were drawn", _design_list(findings)),
         _section("How good it is", _uplift_table(findings) + f"\n\nThe policy addresses {config.capacity:.0%} of people. Effects are in units of the outcome."),
+        _section("Effects by fifth of predicted uplift", _fifths_table(evaluation.gates)),
+        _section("What contacting some people gains", _policies_table(evaluation)),
         _section("Gate, as of this training", "\n".join(f"- {line}" for line in lines)),
         _section(
             "What to know before using it",
@@ -217,6 +229,26 @@ def _segment_table(findings: Findings) -> str:
 
 def _uplift_table(findings: Findings) -> str:
     return _table(["", "value", "standard error", "interval"], [_uplift_row(estimate) for estimate in findings.metrics.values()])
+
+
+def _fifths_table(gates: Gates) -> str:
+    rows = []
+    for number, (predicted, effect, low, high) in enumerate(zip(gates.predicted, gates.effect, gates.low, gates.high, strict=True), start=1):
+        rows.append([f"{number}", f"{predicted:+.4f}", f"{effect:+.4f}", f"[{low:+.4f}, {high:+.4f}] ({gates.coverage:.0%})"])
+    said = "Effects rise from fifth to fifth." if gates.monotone else "Effects do not rise from fifth to fifth."
+    head = ["fifth, lowest first", "predicted uplift", "effect found", "interval"]
+    return f"{_table(head, rows)}\n\n{said} Highest less lowest: {_cell(gates.difference)}."
+
+
+def _policies_table(evaluation: Evaluation) -> str:
+    rows = []
+    for policy in evaluation.policies:
+        risk = "" if policy.over_risk is None else _cell(policy.over_risk)
+        rows.append([f"{policy.capacity:.0%}", _cell(policy.over_nobody), _cell(policy.over_everybody), _cell(policy.over_random), risk])
+    open_one = evaluation.unlimited
+    limit = f"Without a limit, whoever is predicted to gain: {open_one.share:.0%} of people, {_cell(open_one.over_everybody)} over everybody."
+    head = ["share contacted", "over nobody", "over everybody", "over as many at random", "over as many by baseline risk"]
+    return f"{_table(head, rows)}\n\nIn units of the outcome per person of everyone, those ranked highest first. {limit}"
 
 
 def _design_list(findings: Findings) -> str:

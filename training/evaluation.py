@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +101,19 @@ def evaluate_persuadability(
         **({} if design is None else {"design": dict(design)}),
     }
     return Findings("persuadability", evaluation.estimates, gate | {"capacity": config.capacity}, about), evaluation
+
+
+def uplift_document(evaluation: UpliftEvaluation) -> bytes:
+    """Return the whole evaluation as JSON: estimates, TOC, effects by fifth with their covariance, policies; null for what is no finite number."""
+    return json.dumps(_finite(evaluation.to_state()), indent=1, sort_keys=True, allow_nan=False).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def segment_table(dataset: AffinityDataset, predictions: Mapping[str, Floats], config: AffinityConfig) -> list[dict[str, float | str]]:

@@ -27,12 +27,12 @@ from training.card import affinity_card, persuadability_card
 from training.choice import MessageChoice, message_choice
 from training.config import AffinityConfig, PersuadabilityConfig, parameters, read_config
 from training.design_check import Report, check_rows
-from training.evaluation import MODEL, evaluate_affinity, evaluate_persuadability, flat_metrics, summary
+from training.evaluation import MODEL, evaluate_affinity, evaluate_persuadability, flat_metrics, summary, uplift_document
 from training.gates import Findings, GateLine, gate_lines
 from training.learning import learning_curve
 from training.plan import analysis_follows, read_plan
 from training.reference import REFERENCE, Reference, make_reference, reference_of
-from training.registry import CARD, FINDINGS, RegistryError, champion, champion_folder, persuadability_name
+from training.registry import CARD, FINDINGS, UPLIFT, RegistryError, champion, champion_folder, persuadability_name
 from training.snapshots import AffinityDataset, Side, affinity_dataset, parents_of
 from training.tracking import MODEL_FOLDER, OpenRun, Tracking
 from training.trials import TrialDataset, experiment_rows, trial_datasets
@@ -229,10 +229,11 @@ def _train_arm(
         findings, evaluation = evaluate_persuadability(model, dataset, config, plan=planned, design=design.verdicts())
         drawn = figures.uplift_figures(model, dataset, evaluation)
         lines = gate_lines(findings)
-        card = persuadability_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage)
+        card = persuadability_card(workspace.settings.name, dataset, config, findings, lines, evaluation=evaluation, now=now, coverage=model.coverage)
         about = {"experiment": dataset.experiment.id, "arm": dataset.arm, "as_of": str(dataset.as_ofs.max()), **dataset.scale.to_state()}
         facts = _facts(dataset) | {"dataset_hash": dataset.hash, "rows": len(dataset)} | about
-        digest = _log(run, model, findings, drawn, card=card, metadata=_metadata(workspace, name, now, facts))
+        metadata, files = _metadata(workspace, name, now, facts), {UPLIFT: uplift_document(evaluation)}
+        digest = _log(run, model, findings, drawn, card=card, metadata=metadata, files=files)
         version = _register(tracking, name, run, findings, digest=digest, now=now)
         _tell(progress, "evaluating", 1.0)
     return TrainedRun(name, version, run.run_id, digest, findings, lines)

@@ -27,8 +27,8 @@ from training.tracking import Tracking, Version
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){0,2}")
 POINTER = "champion.json"
 REFUSAL = "refused.json"
-FINDINGS, CARD = "evaluation.json", "card.md"
-"""Files of the artefact: what the run found, and the model card; the manifest covers both."""
+FINDINGS, CARD, UPLIFT = "evaluation.json", "card.md", "uplift.json"
+"""Files of the artefact: what the run found, the model card, and all that was measured of an uplift; the manifest covers them."""
 
 
 class RegistryError(ValueError):

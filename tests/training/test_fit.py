@@ -105,6 +105,19 @@ def test_a_broken_draw_cannot_become_champion(trainable, by_hand):
     assert "randomisation" in [line.name for line in refused.lines if not line.passed]
 
 
+def test_the_artefact_of_an_uplift_keeps_the_whole_evaluation_and_the_card_tells_it(trained, artefacts):
+    _, _, arms, _ = trained
+    folder = artefacts[arms[0].name]
+    whole = json.loads((folder / "uplift.json").read_text(encoding="utf-8"))
+    assert whole["estimates"]["autoc"]["value"] == pytest.approx(arms[0].findings.metrics["autoc"].value)
+    assert len(whole["gates"]["effect"]) == len(whole["gates"]["covariance"]) == 5
+    assert [policy["capacity"] for policy in whole["policies"]] == [0.05, 0.1, 0.2, 0.5]
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    told = whole["policies"][2]["over_random"]
+    assert f"{told['value']:.4f} [{told['low']:.4f}, {told['high']:.4f}]" in card
+    assert f"| 5 | {whole['gates']['predicted'][4]:+.4f} | {whole['gates']['effect'][4]:+.4f} |" in card
+
+
 def test_the_artefact_of_affinity_keeps_what_drift_is_measured_by(trained, artefacts):
     _, affinity, arms, _ = trained
     reference = Reference.read(artefacts[affinity.name])
