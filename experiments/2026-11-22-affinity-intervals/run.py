@@ -28,6 +28,7 @@ from scipy import special, stats
 from features.imports import import_files
 from features.workspace import Workspace
 from models.affinity import TopicAffinity
+from models.levels import steps_ahead
 from training.config import AffinityConfig
 from training.experiment import write_results
 from training.fit import parents
@@ -39,9 +40,8 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 TENTHS, FIFTHS = 10, 5
 """Groups of a topic's people by their scores: of a simulated campaign, and of the few people of a real block."""
 REAL = ("movielens-later", "polis-austria", "polis-biodiversity")
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
-WEIGHTS = WEIGHTS / WEIGHTS.sum()
-"""Of an average over a standard normal variable."""
+QUANTILES = (np.arange(200) + 0.5) / 200
+"""At which a distribution is averaged over."""
 NAMES = {
     "true rate": "groups whose true rate lies in the interval",
     "observed rate": "groups whose observed rate lies in what the interval foretells for so many people",
@@ -89,21 +89,22 @@ def coverage(model: TopicAffinity, dataset: AffinityDataset, true: Floats, gener
             low, high = bounds[group, topic].mean(axis=0)
             holds["true rate"].append(bool(low <= true[group, topic].mean() <= high))
             known = dataset.test.y[group, topic][~np.isnan(dataset.test.y[group, topic])]
-            rank = surprise(int(known.sum()), len(known), (low, high), model.coverage, generator)
+            rank = surprise(int(known.sum()), len(known), (low, high), model, generator)
             holds["observed rate"].append(abs(rank - 0.5) <= model.coverage / 2)
             widths.append(high - low)
     return {name: float(np.mean(each)) for name, each in holds.items()} | {"width": float(np.mean(widths)), "steps": model.steps_[0].sd}
 
 
-def surprise(events: int, people: int, interval: tuple[float, float], stated: float, generator: np.random.Generator) -> float:
+def surprise(events: int, people: int, interval: tuple[float, float], model: TopicAffinity, generator: np.random.Generator) -> float:
     """Return where, in [0, 1], the number of events lies in what the interval foretells; uniform if the interval is right.
 
-    The rate is taken to be logit-normal with that interval, and events binomial given the rate; between equal numbers it is drawn (randomised probability
-    integral transform), since a group of 150 people with a rate of 1% has one event or two, and no share of such groups is exactly 90%.
+    The logit of the rate has the t-distribution of that interval, with the degrees of freedom of the moves of levels, and events are binomial given the rate;
+    between equal numbers it is drawn (randomised probability integral transform), since a group of 150 people with a rate of 1% has one event or two, and no
+    share of such groups is exactly 90%.
     """
-    ends = special.logit(interval)
-    logits = ends.mean() + (ends[1] - ends[0]) / 2 / stats.norm.ppf(0.5 + stated / 2) * NODES
-    below, up_to = (float(WEIGHTS @ stats.binom.cdf(events - short, people, special.expit(logits))) for short in (1, 0))
+    ends, freedom = special.logit(interval), steps_ahead(model.steps_, model.lead).freedom
+    logits = ends.mean() + (ends[1] - ends[0]) / 2 * stats.t.ppf(QUANTILES, freedom) / stats.t.ppf(0.5 + model.coverage / 2, freedom)
+    below, up_to = (float(stats.binom.cdf(events - short, people, special.expit(logits)).mean()) for short in (1, 0))
     return below + float(generator.random()) * (up_to - below)
 
 
@@ -137,7 +138,7 @@ def real(name: str) -> dict[str, object]:
             for group in np.array_split(known[np.argsort(served[known, topic], kind="stable")], FIFTHS):
                 if len(group):
                     low, high = bounds[group, topic].mean(axis=0)
-                    rank = surprise(int(y[group, topic].sum()), len(group), (low, high), model.coverage, generator)
+                    rank = surprise(int(y[group, topic].sum()), len(group), (low, high), model, generator)
                     inside.append(abs(rank - 0.5) <= model.coverage / 2)
                     widths.append(high - low)
         held.append(inside)
