@@ -117,7 +117,7 @@ def test_where_nobody_differs_the_gate_refuses(simulation, trials):
 def test_the_draws_are_sound(workspace):
     for experiment in workspace.vocabulary.experiments:
         rows = experiment_rows(workspace, experiment.id, now=UNTIL)
-        report = check_rows(workspace, rows, PersuadabilityConfig())
+        report = check_rows(workspace, rows)
         assert not report.broken, report.text()
 
 
