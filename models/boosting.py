@@ -13,6 +13,10 @@ Objective = Literal["regression", "binary"]
 Floats = NDArray[np.float64]
 
 
+THREAD_ROWS = 20_000
+"""Rows that are worth a thread: fewer, and threads wait for each other longer than they count (10,000 on a busy machine: 5.3 s with two, 2.1 s with one)."""
+
+
 class BinnedRows:
     """A matrix (n, F) in LightGBM's bins.
 
@@ -30,7 +34,7 @@ class BinnedRows:
             "deterministic": True,
             "force_row_wise": True,
             "seed": random_state,
-            "num_threads": n_jobs,
+            "num_threads": max(1, min(n_jobs, len(X) // THREAD_ROWS)),
             "verbosity": -1,
             "feature_pre_filter": False,
         }
