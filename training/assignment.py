@@ -23,7 +23,7 @@ from features.history import History
 from features.imports import Progress, import_files
 from features.tables import ASSIGNMENTS, PEOPLE, columns
 from features.workspace import Workspace
-from training.plan import Plan, Unit, drawn_probabilities, folder_of, read_plan
+from training.plan import Plan, Unit, drawn_probabilities, folder_of, read_draws, read_plan
 from training.randomise import draw, held_out, key_check
 from training.snapshots import connect
 
@@ -184,12 +184,6 @@ def also_in(workspace: Workspace, experiment_id: str) -> dict[str, int]:
     """  # noqa: S608 - one of two constants
     asked: dict[str, Any] = {"assignments": assignments, "experiment": experiment_id} | ({"outcomes": outcomes} if outcomes else {})
     return dict(connect().execute(query, asked).fetchall())
-
-
-def read_draws(folder: Path) -> list[dict[str, Any]]:
-    """Return the records of an experiment's draws, the oldest first: when, by which plan, with which key (`key_check`), how many people, which file."""
-    path = folder / "draws.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
 def _may_draw(workspace: Workspace, plan: Plan, key: bytes, before: int, draws: list[dict[str, Any]], *, newcomers: bool) -> None:

@@ -18,7 +18,7 @@ from features.history import History
 from features.vectors import build_rows
 from features.vocabulary import Experiment
 from features.workspace import Workspace
-from training.assignment import also_in, read_draws, read_units
+from training.assignment import also_in, read_units
 from training.balance import Differences, standardised_differences
 from training.design_lines import (
     FEW,
@@ -36,7 +36,7 @@ from training.design_lines import (
     sample_of,
     units_line,
 )
-from training.plan import analysis_follows, folder_of, read_plans
+from training.plan import analysis_follows, folder_of, read_draws, read_plans
 from training.snapshots import connect
 from training.trials import ExperimentRows, Progress
 

@@ -140,6 +140,12 @@ def read_plans(workspace: Workspace, experiment_id: str) -> tuple[Plan, ...]:
     return tuple(plans)
 
 
+def read_draws(folder: Path) -> list[dict[str, Any]]:
+    """Return the records of an experiment's draws, the oldest first: when, by which plan, with which key (`key_check`), how many people, which file."""
+    path = folder / "draws.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
 def first_outcome_at(workspace: Workspace, experiment_id: str) -> datetime | None:
     """Return when the first outcome of the experiment that the tables hold was measured, UTC; None where there is none."""
     files = History(workspace.tables, workspace.vocabulary).files("outcomes")
@@ -162,11 +168,18 @@ def drawn_probabilities(workspace: Workspace, experiment_id: str) -> dict[str, t
     return found
 
 
-def follows(plan: Plan, *, experiment: Experiment, arms: Mapping[str, Collection[float]], first_outcome_at: datetime | None) -> tuple[GateLine, ...]:
+def follows(
+    plan: Plan,
+    *,
+    experiment: Experiment,
+    arms: Mapping[str, Collection[float]],
+    first_outcome_at: datetime | None,
+    unknown_plans: Collection[str] = (),
+) -> tuple[GateLine, ...]:
     """Return whether what was done follows the plan, one line per thing that was fixed; levels, capacity and model a training takes from the plan itself.
 
     `experiment` is what audience.toml now says of it, `arms` are those that were drawn with the probabilities stated for them (`drawn_probabilities`),
-    `first_outcome_at` is when the first outcome was measured, None if there is none yet.
+    `first_outcome_at` is when the first outcome was measured, None if there is none yet; `unknown_plans` are hashes that draws name and no plan has.
     """
     early = first_outcome_at is None or plan.created_at < first_outcome_at
     measured = "no outcome is there yet" if first_outcome_at is None else f"the first outcome was measured on {first_outcome_at:%Y-%m-%d %H:%M} UTC"
@@ -179,6 +192,9 @@ def follows(plan: Plan, *, experiment: Experiment, arms: Mapping[str, Collection
         _same("arms", ", ".join(sorted(plan.arms)), ", ".join(sorted(arms))),
         _probabilities(plan, arms),
         _same("metric", plan.metric, METRIC),
+        GateLine(
+            "draw", not unknown_plans, f"drawn by a plan that is not here: {', '.join(each[:12] for each in unknown_plans)}" if unknown_plans else "as planned"
+        ),
     )
 
 
@@ -186,7 +202,9 @@ def analysis_follows(plan: Plan, workspace: Workspace) -> tuple[GateLine, ...]:
     """Return whether what the tables and audience.toml hold of the plan's experiment follows the plan."""
     experiment = workspace.vocabulary.experiment(plan.experiment)
     arms, first = drawn_probabilities(workspace, experiment.id), first_outcome_at(workspace, experiment.id)
-    return follows(plan, experiment=experiment, arms=arms, first_outcome_at=first)
+    known = {each.hash for each in read_plans(workspace, experiment.id)}
+    unknown = sorted({str(draw["plan"]) for draw in read_draws(folder_of(workspace, experiment.id))} - known)
+    return follows(plan, experiment=experiment, arms=arms, first_outcome_at=first, unknown_plans=unknown)
 
 
 def _probabilities(plan: Plan, arms: Mapping[str, Collection[float]]) -> GateLine:

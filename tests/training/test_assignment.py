@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.history import History
-from training.assignment import AssignmentError, also_in, assign, eligible, planned_for, read_draws
-from training.plan import Plan, write_plan
+from training.assignment import AssignmentError, also_in, assign, eligible, planned_for
+from training.plan import Plan, read_draws, write_plan
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))

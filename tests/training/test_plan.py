@@ -6,7 +6,7 @@ import pytest
 
 from features.vocabulary import Experiment, VocabularyError
 from training.config import PersuadabilityConfig
-from training.plan import Plan, PlanError, drawn_probabilities, first_outcome_at, follows, read_plan, read_plans, write_plan
+from training.plan import Plan, PlanError, analysis_follows, drawn_probabilities, first_outcome_at, follows, read_plan, read_plans, write_plan
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 THIRDS = dict.fromkeys(("control", "letter", "Card"), 1 / 3)
@@ -130,12 +130,23 @@ def test_an_analysis_as_planned_follows(campaign):
         ({"arms": {"control": (0.5,), "letter": (0.5,)}}, "arms"),
         ({"arms": AS_PLANNED["arms"] | {"Card": (1 / 3, 0.4)}}, "probabilities"),
         ({"first_outcome_at": NOW - timedelta(seconds=1)}, "time"),
+        ({"unknown_plans": ["f" * 64]}, "draw"),
     ],
 )
 def test_what_departs_from_the_plan_is_said(changed, name):
     lines = {line.name: line for line in follows(plan(), **(AS_PLANNED | changed))}
     assert not lines[name].passed
     assert all(line.passed for other, line in lines.items() if other not in {name, "probabilities"})
+
+
+def test_a_draw_by_a_plan_that_was_replaced_is_noticed(workspace):
+    folder = write_plan(workspace, plan()).parent
+    (folder / "draws.json").write_text(json.dumps([{"plan": plan().hash}]), encoding="utf-8")
+    assert {line.name: line.passed for line in analysis_follows(plan(), workspace)}["draw"]
+    (folder / "draws.json").write_text(json.dumps([{"plan": plan().hash}, {"plan": "f" * 64}]), encoding="utf-8")
+    line = {line.name: line for line in analysis_follows(plan(), workspace)}["draw"]
+    assert not line.passed
+    assert "ffffffffffff" in line.words
 
 
 @pytest.mark.parametrize("model", [{"learner": "nonsense"}, {"num_trees": 0}, {"n_folds": "five"}])
