@@ -7,7 +7,8 @@ How good a learner is, and how far its prediction is shrunk, is judged by doubly
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, get_args
+from itertools import combinations
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,8 @@ from models.nuisance import CONTROL, Expected, Trial, aipw_scores
 Floats = NDArray[np.float64]
 Learner = Literal["dr", "r", "x", "t", "s", "stack"]
 LEARNERS: tuple[Learner, ...] = get_args(Learner)
-STACKED: tuple[Learner, Learner] = ("dr", "t")
-"""What a stack is made of: the learner whose bias vanishes and whose noise is largest, and one that trusts the outcome models instead."""
+STACKED: tuple[Learner, ...] = ("dr", "x", "t")
+"""What a stack is made of: the learner whose bias vanishes and whose noise is largest, and two that trust the outcome models more."""
 
 
 def parts_of(learner: Learner) -> tuple[Learner, ...]:
@@ -27,30 +28,43 @@ def parts_of(learner: Learner) -> tuple[Learner, ...]:
 
 
 def stacked(raw: Floats, scores: Floats, folds: NDArray[np.int64], weight: Floats) -> tuple[Floats, Floats]:
-    """Return out-of-fold effects (n,) of a stack, and the shares (2,) of its parts for people who are new.
+    """Return out-of-fold effects (n,) of a stack, and the shares (parts,) of its parts for people who are new.
 
-    τ = τ_t + share·(τ_dr - τ_t), from the parts' out-of-fold effects `raw` (n, 2) in the order of STACKED. The share, in [0, 1], is the one with the least
-    square error against the doubly robust scores (n,): the regression of Γ - τ_t on τ_dr - τ_t, both less their means within folds. For the people of a
-    fold it is learned from the other folds. Where data are plenty it goes to the DR-learner, whose noise vanishes and whose bias is none; where they are
-    few, to what the outcome models say. Stacking by a loss of effects: Nie & Wager 2021, here with Γ, which known probabilities make unbiased.
+    τ = Σ share·τ_part, from the parts' out-of-fold effects `raw` (n, parts). The shares, none below zero and one in sum, are those with the least square
+    error against the doubly robust scores (n,), all less their means within folds; for the people of a fold they are learned from the other folds. Where
+    data are plenty they go to the DR-learner, whose noise vanishes and whose bias is none; where they are few, to what the outcome models say.
+    Stacking by a loss of effects: Nie & Wager 2021, here with Γ, which known probabilities make unbiased.
     """
-    robust, plain = raw.T
-    x, y = robust - plain, scores - plain
-    products, squares = np.zeros(int(folds.max()) + 1), np.zeros(int(folds.max()) + 1)
-    for fold in range(len(products)):
+    n_folds, parts = int(folds.max()) + 1, raw.shape[1]
+    products, squares = np.zeros((n_folds, parts)), np.zeros((n_folds, parts, parts))
+    for fold in range(n_folds):
         mine = folds == fold
-        mass = weight[mine]
-        left = x[mine] - np.average(x[mine], weights=mass)
-        products[fold] = np.sum(mass * left * (y[mine] - np.average(y[mine], weights=mass)))
-        squares[fold] = np.sum(mass * left**2)
-    own = _share(products.sum() - products, squares.sum() - squares)
-    share = float(_share(products.sum(), squares.sum()))
-    return plain + own[folds] * x, np.array([share, 1.0 - share])
+        mass = weight[mine, None]
+        left = raw[mine] - np.average(raw[mine], axis=0, weights=weight[mine])
+        products[fold] = np.sum(mass * left * scores[mine, None], axis=0)
+        squares[fold] = (mass * left).T @ left
+    own = np.stack([convex_shares(squares.sum(axis=0) - squares[fold], products.sum(axis=0) - products[fold]) for fold in range(n_folds)])
+    return np.asarray((raw * own[folds]).sum(axis=1)), convex_shares(squares.sum(axis=0), products.sum(axis=0))
 
 
-def _share(products: Any, squares: Any) -> Any:
-    """Return the slope, in [0, 1]; 1 where the parts say the same."""
-    return np.clip(np.divide(products, squares, out=np.ones_like(products), where=squares > 0), 0.0, 1.0)
+def convex_shares(squares: Floats, products: Floats) -> Floats:
+    """Return the shares s (k,), none below zero and one in sum, that make s'·squares·s - 2·products'·s least: exactly, from every choice of parts.
+
+    Parts that say the same share alike.
+    """
+    scale = float(np.trace(squares)) or 1.0
+    squares, products = squares / scale, products / scale
+    least, best = np.inf, np.zeros(len(products))
+    for size in range(len(products), 0, -1):
+        for chosen in map(list, combinations(range(len(products)), size)):
+            system = np.ones((size + 1, size + 1))
+            system[:size, :size], system[size, size] = squares[np.ix_(chosen, chosen)], 0.0
+            shares = np.zeros(len(products))
+            shares[chosen] = np.linalg.lstsq(system, np.append(products[chosen], 1.0), rcond=None)[0][:size]
+            loss = float(shares @ squares @ shares - 2 * products @ shares)
+            if (shares >= 0.0).all() and loss < least:
+                least, best = loss, shares / shares.sum()
+    return best
 
 
 class Target(NamedTuple):
@@ -71,7 +85,7 @@ def target(learner: Learner, expected: Expected, trial: Trial, arm: int = 1) -> 
     `t`   μ_arm - μ_control, weight 1: two outcome models, distilled.
     `s`   the same, from one outcome model that has the arm as a column (`cross_fit(together=True)`).
 
-    `stack` is two of them (`stacked`) and has no pseudo-outcome of its own.
+    `stack` is three of them (`stacked`) and has no pseudo-outcome of its own.
 
     Where outcomes are missing, r and x weigh those that are there by the inverse probability of being observed. Times the trial's own weights.
     """

@@ -28,16 +28,16 @@ Floats = NDArray[np.float64]
 
 
 class Persuadability(BaseEstimator):
-    """Uplift of one message against control, learned with the known probability of assignment; by default a DR-learner.
+    """Uplift of one message against control, learned with the known probability of assignment; by default a stack of the DR-, X- and T-learner.
 
     Estimand: τ(x) = E[Y(contact) - Y(no contact) | X = x], in units of the outcome (for a 0/1 outcome a difference of probabilities
     in [-1, 1]). Assumption: contact was assigned at random with the stated probability, and one unit's contact changes no other
     unit's outcome; anything but randomised assignment, a wrong probability, attrition that depends on contact, or spill-over breaks it.
 
-    Method (Kennedy 2023): outcome models of both arms cross-fitted over folds of assignment units; doubly robust scores Γ; one small
-    LightGBM of Γ on X, or of what another `learner` makes of the same outcome models (`models.learners`). The same learner is
+    Method (Kennedy 2023; Künzel et al. 2019): outcome models of both arms cross-fitted over folds of assignment units; doubly robust scores Γ; one small
+    LightGBM on X of Γ, and of what another learner makes of the same outcome models (`models.learners`). The same learners are
     fitted once more per fold, on nuisances that never saw the fold, which gives every row an
-    uplift from models that did not see its unit. Their best linear predictor of Γ gives the average effect and the slope with which
+    uplift from models that did not see its unit. A stack blends them into one booster, with the shares that meet Γ best out of fold. Their best linear predictor of Γ gives the average effect and the slope with which
     the final prediction is shrunk: τ* = ATE + slope·(τ - mean τ), slope clipped to [0, 1]. A null experiment answers its average effect.
     Outcomes that are missing (NaN) are stood in for by the inverse probability of being observed, given arm and vector (`models.nuisance.arm_scores`).
 
@@ -45,7 +45,7 @@ class Persuadability(BaseEstimator):
 
     Parameters
     ----------
-    learner : `dr`, `r`, `x`, `t`, `s`, or `stack` of dr and t; scores, calibration, intervals and judgement are the same for all.
+    learner : `dr`, `r`, `x`, `t`, `s`, or `stack` of dr, x and t; scores, calibration, intervals and judgement are the same for all.
     n_folds : folds of assignment units, at least 3 (two are left out at once).
     nuisance_trees, nuisance_learning_rate, nuisance_max_depth, nuisance_min_child_samples, nuisance_l2 : the outcome models.
     num_trees, learning_rate, max_depth : the final booster.
@@ -60,7 +60,7 @@ class Persuadability(BaseEstimator):
     booster_ : lgb.Booster, the final model of τ, before shrinkage.
     ate_, slope_ : Estimate, average effect and calibration slope out of fold (the slope as estimated, before clipping).
     covariance_ : (2, 2) of (ate, slope), clustered on the assignment unit. mean_ : weighted mean of τ in training.
-    shares_ : (parts,) of the boosters that were blended, for a stack (dr, t); 1 for any other learner. Absent from a loaded model.
+    shares_ : (parts,) of the boosters that were blended, for a stack (dr, x, t); 1 for any other learner. Absent from a loaded model.
     columns_ : tuple of str. n_rows_, n_groups_, n_missing_ : int, rows, assignment units, rows without an outcome.
     out_of_fold_ : DataFrame (n rows, X's index): raw (τ), uplift (τ*), score (Γ), baseline and treated (expected outcomes), group (code),
         fold, weight, treatment, outcome. Absent from a loaded model.
@@ -73,7 +73,7 @@ class Persuadability(BaseEstimator):
     def __init__(
         self,
         *,
-        learner: Learner = "dr",
+        learner: Learner = "stack",
         n_folds: int = 5,
         nuisance_trees: int = 100,
         nuisance_learning_rate: float = 0.1,
@@ -301,7 +301,8 @@ class Persuadability(BaseEstimator):
             booster = self._final(rows, np.flatnonzero(trial.folds != fold), target(learner, nuisances.excluding(fold), trial, arm))
             raw[judged] = rows.predict(booster, judged)
             if progress is not None:
-                progress("uplift models" if learner == self.learner else f"uplift models ({learner})", (fold + 1) / trial.n_folds)
+                parts = parts_of(self.learner)
+                progress("uplift models", (parts.index(learner) + (fold + 1) / trial.n_folds) / len(parts))
         return raw
 
     def _shrink(self, raw: Floats) -> Floats:

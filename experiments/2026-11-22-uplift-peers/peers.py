@@ -63,7 +63,7 @@ def asked(model: Any, task: Task) -> Floats:
 
 
 def ours(task: Task) -> Made:
-    """Return the DR-learner with its defaults, evaluated; its scores, folds and baselines judge everybody."""
+    """Return `Persuadability` with its defaults, evaluated; its scores, folds and baselines judge everybody."""
     model = fitted(task)
     if len(task.fresh):
         return Made({OURS: asked(model, task)})
@@ -73,12 +73,12 @@ def ours(task: Task) -> Made:
 
 
 def other_learners(task: Task) -> Made:
-    """Return R, X, T and the stack on the same outcome models, and S on its own."""
-    first = fitted(task, learner="r")
-    effects = {f"{OURS[:-2]}R": asked(first, task)}
-    for learner, label in (("x", "X"), ("t", "T"), ("stack", "stack of DR and T"), ("s", "S")):
+    """Return DR, R, X and T on the same outcome models, and S on its own."""
+    first = fitted(task, learner="dr")
+    effects = {"ours: DR": asked(first, task)}
+    for learner in ("r", "x", "t", "s"):
         nuisances = None if learner == "s" else first.nuisances_
-        effects[f"{OURS[:-2]}{label}"] = asked(fitted(task, learner=learner, nuisances=nuisances), task)
+        effects[f"ours: {learner.upper()}"] = asked(fitted(task, learner=learner, nuisances=nuisances), task)
     return Made(effects)
 
 
@@ -245,11 +245,11 @@ def _peer(label: str, fit: Callable[[Task], Effects], needs: tuple[str, ...], **
     return Peer(label, crossed(label, fit), needs, **more)
 
 
-OURS, FIRST, WHOLE, ONCE, DEFINED = "ours: DR", "ours", "econml-dr", "econml-dr-once", "definitions"
+OURS, FIRST, WHOLE, ONCE, DEFINED = "ours: stack", "ours", "econml-dr", "econml-dr-once", "definitions"
 META = ("causalml.inference.meta",)
 PEERS = {
     "ours": Peer(OURS, ours, ("models.persuadability",), elsewhere=False),
-    "ours-learners": Peer("ours: R, X, T, stack, S", other_learners, ("models.persuadability",), elsewhere=False),
+    "ours-learners": Peer("ours: DR, R, X, T, S", other_learners, ("models.persuadability",), elsewhere=False),
     "econml-dr": Peer("econml DRLearner", econml_dr_whole, ("econml.dr",)),
     "econml-dr-once": Peer("econml DRLearner, one fit, nothing judged", econml_dr_once, ("econml.dr",), tasks=1, real_only=True),
     "econml-forest": _peer("econml CausalForestDML", econml_forest, ("econml.dml",), tasks=1),

@@ -67,9 +67,9 @@ def test_a_stack_is_its_parts_in_the_stated_shares():
     X, y, treatment, chance, _ = campaign()
     fresh = campaign(3000, 1)[0]
     given = {"treatment": treatment, "propensity": chance}
-    stack, parts = fitted("stack"), [fitted(learner) for learner in ("dr", "t")]
+    stack, parts = fitted("stack"), [fitted(learner) for learner in ("dr", "x", "t")]
     assert stack.shares_.sum() == pytest.approx(1)
-    assert 0 < stack.shares_[0] < 1
+    assert 0 < stack.shares_.max() < 1
     expected = sum(share * part.predict_raw(fresh) for share, part in zip(stack.shares_, parts, strict=True))
     np.testing.assert_allclose(stack.predict_raw(fresh), expected, rtol=0, atol=1e-12)
     assert stack.ate_ == parts[0].ate_
@@ -79,16 +79,33 @@ def test_a_stack_is_its_parts_in_the_stated_shares():
     assert shared.booster_.model_to_string() == stack.booster_.model_to_string()
 
 
-@pytest.mark.parametrize(("best", "share"), [(0, 1.0), (1, 0.0)])
-def test_a_stack_leans_on_the_part_that_is_right(best, share):
-    """One part is the truth, the other is it with noise that has nothing to do with it."""
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_a_stack_leans_on_the_part_that_is_right(best):
+    """One part is the truth, the others are it with noise that has nothing to do with it."""
     rng = np.random.default_rng(9)
     truth, folds = rng.normal(size=20_000), np.arange(20_000) % 4
-    raw = np.column_stack([truth, truth])
-    raw[:, 1 - best] += rng.normal(size=20_000)
+    raw = truth[:, None] + rng.normal(size=(20_000, 3)) * (np.arange(3) != best)
     effects, shares = stacked(raw, truth + rng.normal(size=20_000), folds, np.ones(20_000))
-    assert shares == pytest.approx([share, 1 - share], abs=0.03)
+    assert shares == pytest.approx((np.arange(3) == best).astype(float), abs=0.03)
     assert np.mean((effects - truth) ** 2) < 0.01
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shares_are_the_best_there_are(seed):
+    """No point of a fine lattice of the simplex does better, and the shares stay within it."""
+    rng = np.random.default_rng(seed)
+    raw, weight = rng.normal(size=(300, 3)) * 10.0 ** rng.integers(-5, 3), rng.uniform(0.5, 2, 300)
+    scores = raw @ rng.normal(0.3, 0.5, 3) + rng.normal(size=300) * raw.std()
+    _, shares = stacked(raw, scores, np.zeros(300, dtype=int), weight)
+    assert shares.min() >= 0
+    assert shares.sum() == pytest.approx(1)
+
+    def loss(s):
+        left = scores - raw @ s
+        return np.average((left - np.average(left, weights=weight)) ** 2, weights=weight)
+
+    lattice = [np.array([i, j, 40 - i - j]) / 40 for i in range(41) for j in range(41 - i)]
+    assert loss(shares) <= min(map(loss, lattice)) * (1 + 1e-9)
 
 
 def test_a_fold_says_nothing_of_its_own_share():
@@ -102,11 +119,14 @@ def test_a_fold_says_nothing_of_its_own_share():
     assert np.abs(before[folds == 1] - after[folds == 1]).max() > 0.01
 
 
-def test_a_stack_of_equal_parts_is_either():
+def test_parts_that_say_the_same_share_alike():
     raw, folds = np.repeat(np.random.default_rng(11).normal(size=(90, 1)), 2, axis=1), np.arange(90) % 3
     effects, shares = stacked(raw, raw[:, 0], folds, np.ones(90))
-    np.testing.assert_array_equal(effects, raw[:, 0])
-    assert shares.tolist() == [1.0, 0.0]
+    np.testing.assert_allclose(effects, raw[:, 0])
+    assert shares == pytest.approx([0.5, 0.5])
+    effects, shares = stacked(np.zeros((90, 3)), raw[:, 0], folds, np.ones(90))
+    assert not effects.any()
+    assert shares == pytest.approx([1 / 3] * 3)
 
 
 def _trial(n_rows=40_000, seed=3):

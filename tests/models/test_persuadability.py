@@ -1,4 +1,4 @@
-"""The DR-learner: a simulated truth is found, noise is not, nothing leaks across folds, and the order of rows changes no bit."""
+"""Persuadability: a simulated truth is found, noise is not, nothing leaks across folds, and the order of rows changes no bit."""
 
 import json
 import warnings
