@@ -37,7 +37,8 @@ class Persuadability(BaseEstimator):
     Method (Kennedy 2023; Künzel et al. 2019): outcome models of both arms cross-fitted over folds of assignment units; doubly robust scores Γ; one small
     LightGBM on X of Γ, and of what another learner makes of the same outcome models (`models.learners`). The same learners are
     fitted once more per fold, on nuisances that never saw the fold, which gives every row an
-    uplift from models that did not see its unit. A stack blends them into one booster, with the shares that meet Γ best out of fold. Their best linear predictor of Γ gives the average effect and the slope with which
+    uplift from models that did not see its unit. A stack blends them into one booster, with the shares that meet Γ best out of fold.
+    The best linear predictor of Γ gives the average effect and the slope with which
     the final prediction is shrunk: τ* = ATE + slope·(τ - mean τ), slope clipped to [0, 1]. A null experiment answers its average effect.
     Outcomes that are missing (NaN) are stood in for by the inverse probability of being observed, given arm and vector (`models.nuisance.arm_scores`).
 
