@@ -133,8 +133,15 @@ class Experiment(Labels):
     id: str
     control: str = "control"
     outcome: str
-    engagement: Literal["higher", "lower"] = "higher"
+    engagement: Literal["higher", "lower"]
     arms: Mapping[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _it_says_which_way_is_engagement(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and "outcome" in given and "engagement" not in given:
+            raise ValueError(f"say engagement = 'higher' if more of {given['outcome']!r} means that people take part more, or 'lower' if it means less")
+        return given
 
     @model_validator(mode="after")
     def _nobody_is_kept_from_taking_part(self) -> Experiment:

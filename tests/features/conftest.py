@@ -52,6 +52,7 @@ en = "gender"
 [experiments.mailing]
 control = "control"
 outcome = "voted"
+engagement = "higher"
 en = "the mailing"
 arms = { control = "nothing", neighbours = "what the neighbours did" }
 """

@@ -56,9 +56,19 @@ def test_what_raises_engagement_is_not(outcome, engagement, texts):
 
 
 @pytest.mark.parametrize(
-    "declared", [{"outcome": "not_vote"}, {"outcome": "turnout", "engagement": "lower"}, {"outcome": "pledge", "arms": {"letter": "Deterrence"}}]
+    "declared", [
+        {"outcome": "not_vote", "engagement": "higher"},
+        {"outcome": "turnout", "engagement": "lower"},
+        {"outcome": "pledge", "engagement": "higher", "arms": {"letter": "Deterrence"}},
+    ]
 )
 def test_a_workspace_that_declares_it_does_not_open(declared):
     kinds = {"letter": {"direction": "out", "en": "letter"}}
     with pytest.raises(VocabularyError, match=r"experiments.*rule L30"):
         parse_vocabulary({"kinds": kinds, "channels": {"post": {"en": "post"}}, "experiments": {"e": {"en": "An experiment", **declared}}})
+
+
+def test_an_experiment_says_which_way_is_engagement():
+    kinds = {"letter": {"direction": "out", "en": "letter"}}
+    with pytest.raises(VocabularyError, match=r"experiments.*say engagement = 'higher' if more of 'pledge'"):
+        parse_vocabulary({"kinds": kinds, "channels": {"post": {"en": "post"}}, "experiments": {"e": {"en": "An experiment", "outcome": "pledge"}}})

@@ -26,7 +26,7 @@ WORDS = {
     "topics": {"housing": {"en": "housing", "nl": "wonen"}, "rent": {"en": "rent", "parent": "housing", "sensitivity": "special"}},
     "attributes": {"gender": {"type": "category", "categories": ["f", "m"], "en": "gender", "sensitivity": "special"}},
     "source_types": {"petition": {"en": "petition", "fr": "pétition"}},
-    "experiments": {"mailing": {"outcome": "voted", "en": "mailing", "arms": {"a": "hello"}}},
+    "experiments": {"mailing": {"outcome": "voted", "engagement": "higher", "en": "mailing", "arms": {"a": "hello"}}},
     "features": {"windows_days": [7, 30]},
 }
 

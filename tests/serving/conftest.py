@@ -69,12 +69,14 @@ en = "Schools & <care>"
 [experiments.rent]
 control = "nothing"
 outcome = "signed"
+engagement = "higher"
 en = "Rent letter"
 arms = { nothing = "no letter", story = "a neighbour's story", figures = "the figures" }
 
 [experiments.door]
 control = "nothing"
 outcome = "signed"
+engagement = "higher"
 en = "Door knock"
 arms = { nothing = "no visit", visit = "a visit" }
 """

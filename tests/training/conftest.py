@@ -45,6 +45,7 @@ en = "care"
 
 [experiments.story]
 outcome = "pledge"
+engagement = "higher"
 en = "a story"
 
 [experiments.story.arms]

@@ -110,7 +110,7 @@ def test_plans_that_cannot_be(changed, words):
         plan(**changed)
 
 
-EXPERIMENT = Experiment(id="story", en="Story", control="control", outcome="pledge")
+EXPERIMENT = Experiment(id="story", en="Story", control="control", outcome="pledge", engagement="higher")
 AS_PLANNED = {"experiment": EXPERIMENT, "arms": dict.fromkeys(THIRDS, (1 / 3,)), "first_outcome_at": None}
 
 

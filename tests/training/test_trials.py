@@ -116,7 +116,7 @@ def test_strata_with_one_arm_only_are_left_out_and_counted(bare):
 def test_lower_is_better_turns_the_sign(bare):
     workspace = bare(outcome="complaints")
     path = workspace.root / "audience.toml"
-    path.write_text(path.read_text().replace('outcome = "pledge"', 'outcome = "complaints"\nengagement = "lower"'))
+    path.write_text(path.read_text().replace('outcome = "pledge"\nengagement = "higher"', 'outcome = "complaints"\nengagement = "lower"'))
     (dataset,) = trial_datasets(experiment_rows(type(workspace).open(workspace.root), "story", now=NOW), CONFIG)
     assert set(dataset.y) == {0.0}, "of yes and no, no is better"
     assert dataset.scale == OutcomeScale("share", turned=True)
