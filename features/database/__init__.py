@@ -1,0 +1,1 @@
+"""The SQL store of a workspace: SQLite by default, PostgreSQL by URL."""

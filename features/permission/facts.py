@@ -1,0 +1,139 @@
+"""What the rules look at: people, sources and events as columns. Pure data; `gathering` fills it from the stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.tables import CONSENT_EVENTS, STATUSES
+
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+NEVER = np.iinfo(np.int64).max
+"""A time that does not come: no expiry, nobody informed."""
+UNKNOWN = -1
+"""The code of a status, a source or a subject that nobody knows."""
+ERASED = len(CONSENT_EVENTS)
+"""The code of the event that an erasure leaves in the ledger, after those of `features.tables.CONSENT_EVENTS`."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sources:
+    """The table `sources` (k rows): what a row's source allows."""
+
+    ids: tuple[str, ...]
+    types: tuple[str, ...]
+    collected_how: tuple[str, ...]
+    political_purpose_stated: Flags
+    supports_sponsor: Flags
+    """Whether the petition or event itself supports the sponsor: only then does signing it make a regular contact (rule L10)."""
+    has_notice: Flags
+    expires_us: Integers
+
+    @classmethod
+    def none(cls) -> Sources:
+        """Return no source at all."""
+        flags = np.zeros(0, dtype=np.bool_)
+        return cls((), (), (), flags, flags, flags, np.zeros(0, dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Events:
+    """The ledger (m events), sorted by subject and then by number.
+
+    `seq` the event's number in the ledger. `event` its code: the place in `features.tables.CONSENT_EVENTS`, or ERASED. `purpose` and `channel`
+    are codes of `purposes` and `channels`. `at_us` when it happened; it counts from `from_us` until before `until_us` (NEVER for no end). `recorded_us`
+    when the ledger came to know. `explicit`: given in words that were shown, on the basis of explicit consent (`gdpr_9_2_a`).
+    All times are microseconds UTC.
+    """
+
+    seq: Integers
+    subject: Integers
+    event: NDArray[np.int8]
+    purpose: NDArray[np.int32]
+    channel: NDArray[np.int32]
+    at_us: Integers
+    from_us: Integers
+    until_us: Integers
+    recorded_us: Integers
+    explicit: Flags
+    purposes: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    @classmethod
+    def none(cls) -> Events:
+        """Return an empty ledger."""
+        empty = np.zeros(0, dtype=np.int64)
+        codes = np.zeros(0, dtype=np.int32)
+        return cls(empty, empty, np.zeros(0, dtype=np.int8), codes, codes, empty, empty, empty, empty, np.zeros(0, dtype=np.bool_))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Facts:
+    """What is known of n people (any order, the one that decisions are wanted in).
+
+    Attributes
+    ----------
+    subject
+        (n,) number in the ledger; UNKNOWN for those of whom it holds nothing.
+    birth_year
+        (n,) 0 where it is not known.
+    status
+        (n,) int8, the place in `features.tables.STATUSES`; UNKNOWN for those who are not in the table `people`.
+    source
+        (n,) int32, the row of `sources` that the person came from; UNKNOWN where there is none.
+    informed_us
+        (n,) when people whose data came from elsewhere were told so; NEVER where they were not.
+    joined_us
+        (n,) when the person became known; NEVER where nobody wrote it down.
+    third_party
+        (n,) whether the person has interactions that came from a third party or the public web.
+    suppressed
+        (n,) whether the person was erased: nothing is known but that.
+    versions, ledger
+        What it was read from: versions of the tables, and the number of the ledger's last event.
+
+    """
+
+    subject: Integers
+    birth_year: NDArray[np.int16]
+    status: NDArray[np.int8]
+    source: NDArray[np.int32]
+    informed_us: Integers
+    joined_us: Integers
+    third_party: Flags
+    suppressed: Flags
+    sources: Sources
+    events: Events
+    versions: Mapping[str, int] = field(default_factory=dict)
+    ledger: int = 0
+
+    def __len__(self) -> int:
+        return len(self.subject)
+
+    def take(self, rows: Integers) -> Facts:
+        """Return the facts of the people in those rows (k,), with the same sources and events."""
+        return Facts(
+            self.subject[rows],
+            self.birth_year[rows],
+            self.status[rows],
+            self.source[rows],
+            self.informed_us[rows],
+            self.joined_us[rows],
+            self.third_party[rows],
+            self.suppressed[rows],
+            self.sources,
+            self.events,
+            self.versions,
+            self.ledger,
+        )
+
+
+__all__ = ["ERASED", "NEVER", "STATUSES", "UNKNOWN", "Events", "Facts", "Sources"]

@@ -1,0 +1,73 @@
+"""What a score is asked for. A use that does not say all of it is refused before anybody is looked at (rule L1)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, Field
+
+from features.vocabulary import Frozen
+
+Purpose = Literal["political_ads", "campaign_messages", "member_information", "fundraising", "service", "research"]
+ChannelClass = Literal["online_targeted", "online_member_broadcast", "offline", "aggregate"]
+SponsorType = Literal["political_actor", "union", "ngo", "public_body", "company", "individual"]
+Jurisdiction = Literal["eu", "fr", "be", "uk", "none"]
+Activity = Literal["score", "audience", "export", "training"]
+PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+CHANNEL_CLASSES: tuple[ChannelClass, ...] = get_args(ChannelClass)
+SPONSOR_TYPES: tuple[SponsorType, ...] = get_args(SponsorType)
+JURISDICTIONS: tuple[Jurisdiction, ...] = get_args(Jurisdiction)
+ACTIVITIES: tuple[Activity, ...] = get_args(Activity)
+
+ANY = "any"
+"""In the ledger: every purpose, or every channel."""
+_LONGEST = 200
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds characters that cannot be printed")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=_LONGEST), AfterValidator(_printable)]
+
+
+class Use(Frozen):
+    """One use of scores: what for, how people are reached, on whose behalf, and under which law.
+
+    Parameters
+    ----------
+    purpose
+        `political_ads`: made to influence a vote, an election or a law, or made by or for a political actor. The others are what their names say.
+    channel_class
+        `online_targeted`: messages or ads to people who were selected, or to all but those who were left out. `online_member_broadcast`: the same
+        message to all members or subscribers. `offline`: doors and post. `aggregate`: numbers about groups, nobody in person.
+    sponsor_type
+        On whose behalf.
+    jurisdiction
+        Whose law pack decides; `none` where no such law is.
+    campaign_id
+        The campaign, where there is one; it goes to the register.
+    channel
+        The channel of audience.toml, where the use has one: consent and objection may be for a channel alone.
+
+    """
+
+    purpose: Purpose
+    channel_class: ChannelClass
+    sponsor_type: SponsorType
+    jurisdiction: Jurisdiction
+    campaign_id: Name | None = None
+    channel: Name | None = None
+
+    @property
+    def political(self) -> bool:
+        """Whether the law on political advertising looks at it: by purpose, or because a political actor speaks of anything but a service."""
+        return self.purpose == "political_ads" or (self.sponsor_type == "political_actor" and self.purpose != "service")
+
+    @property
+    def consent_purpose(self) -> str:
+        """The purpose that a consent to this use has in the ledger: `political_ads_online` has to be given apart from all others."""
+        online = self.channel_class in {"online_targeted", "online_member_broadcast"}
+        return "political_ads_online" if self.political and online else self.purpose
