@@ -72,11 +72,19 @@ def ours(task: Task) -> Made:
     return Made({OURS: asked(model, task)}, {name: model.out_of_fold_[name].to_numpy() for name in columns})
 
 
+def ours_dr(task: Task) -> Made:
+    """Return the DR-learner alone, evaluated: the recipe of econml's DRLearner."""
+    model = fitted(task, learner="dr")
+    if not len(task.fresh):
+        model.evaluate()
+    return Made({DR: asked(model, task)})
+
+
 def other_learners(task: Task) -> Made:
-    """Return DR, R, X and T on the same outcome models, and S on its own."""
-    first = fitted(task, learner="dr")
-    effects = {"ours: DR": asked(first, task)}
-    for learner in ("r", "x", "t", "s"):
+    """Return R, X and T on the same outcome models, and S on its own."""
+    first = fitted(task, learner="r")
+    effects = {"ours: R": asked(first, task)}
+    for learner in ("x", "t", "s"):
         nuisances = None if learner == "s" else first.nuisances_
         effects[f"ours: {learner.upper()}"] = asked(fitted(task, learner=learner, nuisances=nuisances), task)
     return Made(effects)
@@ -245,11 +253,12 @@ def _peer(label: str, fit: Callable[[Task], Effects], needs: tuple[str, ...], **
     return Peer(label, crossed(label, fit), needs, **more)
 
 
-OURS, FIRST, WHOLE, ONCE, DEFINED = "ours: stack", "ours", "econml-dr", "econml-dr-once", "definitions"
+OURS, DR, FIRST, ALONE, WHOLE, ONCE, DEFINED = "ours: stack", "ours: DR", "ours", "ours-dr", "econml-dr", "econml-dr-once", "definitions"
 META = ("causalml.inference.meta",)
 PEERS = {
     "ours": Peer(OURS, ours, ("models.persuadability",), elsewhere=False),
-    "ours-learners": Peer("ours: DR, R, X, T, S", other_learners, ("models.persuadability",), elsewhere=False),
+    ALONE: Peer(DR, ours_dr, ("models.persuadability",), elsewhere=False),
+    "ours-learners": Peer("ours: R, X, T, S", other_learners, ("models.persuadability",), elsewhere=False),
     "econml-dr": Peer("econml DRLearner", econml_dr_whole, ("econml.dr",)),
     "econml-dr-once": Peer("econml DRLearner, one fit, nothing judged", econml_dr_once, ("econml.dr",), tasks=1, real_only=True),
     "econml-forest": _peer("econml CausalForestDML", econml_forest, ("econml.dml",), tasks=1),
