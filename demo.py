@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from features.database.store import Store
 from features.publication import open_current
 from features.workspace import Workspace
 from serving.keys import create_key
-from serving.store import Store
 from training.registry import list_models
 from training.simulation import UNTIL
 

@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from features.database.store import StoreError
 from serving.audit import Answer
 from serving.console.pages import page, see_other
 from serving.observing import Observed
@@ -19,7 +20,6 @@ from serving.routes import console, health, models, scores
 from serving.schemas import ScoreRequest
 from serving.server import Server, new_answer_id, now, server_of
 from serving.settings import Settings
-from serving.store import StoreError
 
 _TITLE = "Audience scoring"
 _DESCRIPTION = "Calibrated topic affinity and honest persuadability of people, with exact reasons. Errors are `application/problem+json` with a code."

@@ -11,8 +11,9 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from features.database.schema import ANSWERS, DECISIONS, KEYS
+from features.database.store import Store, StoreError
 from serving.schemas import NoScore, PersonScores, Score
-from serving.store import ANSWERS, DECISIONS, KEYS, Store, StoreError
 
 _PSEUDONYM_CONTEXT = b"audience-scoring/audit/person"
 """Keeps the key of the pseudonyms apart from other uses of the workspace's signing key."""

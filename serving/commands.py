@@ -19,8 +19,8 @@ def create(
     scope: Annotated[str, typer.Option(help="scores or audit.")], label: Annotated[str, typer.Option(help="Who will hold it.")], workspace: Folder = HERE
 ) -> None:
     """Make a key and print it once. Example: audience key create --scope scores --label "campaign tool"."""
+    from features.database.store import Store
     from serving.keys import create_key
-    from serving.store import Store
 
     typer.echo(create_key(Store(Workspace.open(workspace).database_url), scope=scope, label=label, now=now()))
 
@@ -28,8 +28,8 @@ def create(
 @key_app.command(name="list")
 def list_(workspace: Folder = HERE) -> None:
     """List the keys by id, label and scope; never the keys themselves. Example: audience key list."""
+    from features.database.store import Store
     from serving.keys import find_all
-    from serving.store import Store
 
     found = find_all(Store(Workspace.open(workspace).database_url))
     table([{"id": key.key_id, "label": key.name, "scopes": ", ".join(key.scopes), "made": key.created_at, "revoked": key.revoked_at or ""} for key in found])
@@ -38,8 +38,8 @@ def list_(workspace: Folder = HERE) -> None:
 @key_app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="As `audience key list` shows it.")], workspace: Folder = HERE) -> None:
     """End a key before the next answer. Example: audience key revoke key_3f9a5c1e07d2b846."""
+    from features.database.store import Store
     from serving.keys import revoke as revoke_key
-    from serving.store import Store
 
     revoke_key(Store(Workspace.open(workspace).database_url), key_id, now=now())
     typer.echo(f"{key_id} is revoked")

@@ -11,7 +11,8 @@ from typing import Literal, get_args
 
 from sqlalchemy import Row, select, update
 
-from serving.store import KEYS, Store
+from features.database.schema import KEYS
+from features.database.store import Store
 
 Scope = Literal["scores", "audit"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

@@ -9,12 +9,12 @@ from typing import cast
 
 from starlette.requests import HTTPConnection
 
+from features.database.store import Store
 from features.workspace import Workspace
 from serving.audit import Answer, AuditError, AuditLog
 from serving.problems import Problem
 from serving.reloading import Reloader
 from serving.settings import Settings
-from serving.store import Store
 
 
 @dataclass(frozen=True)

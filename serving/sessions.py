@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
+from features.database.schema import KEYS, SESSIONS
+from features.database.store import Store
 from serving.keys import Key, secret_digest
-from serving.store import KEYS, SESSIONS, Store
 
 _TOKEN_BYTES = 32
 _FORM_CONTEXT = b"audience-scoring/console/form"

@@ -56,11 +56,12 @@ def test_what_raises_engagement_is_not(outcome, engagement, texts):
 
 
 @pytest.mark.parametrize(
-    "declared", [
+    "declared",
+    [
         {"outcome": "not_vote", "engagement": "higher"},
         {"outcome": "turnout", "engagement": "lower"},
         {"outcome": "pledge", "engagement": "higher", "arms": {"letter": "Deterrence"}},
-    ]
+    ],
 )
 def test_a_workspace_that_declares_it_does_not_open(declared):
     kinds = {"letter": {"direction": "out", "en": "letter"}}

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
+from features.database.schema import ANSWERS, DECISIONS
+from features.database.store import Store
 from serving.audit import Answer, AuditError, AuditLog, Decision
-from serving.store import ANSWERS, DECISIONS, Store
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 import yaml
 
+from features.database.store import Store
 from serving import keys
 from serving.bento import DIRECT, LOCK, SERVER_LOCK, server_part
 from serving.run import stop
-from serving.store import Store
 from tests.conftest import ROOT
 from tests.serving.conftest import wait_until
 

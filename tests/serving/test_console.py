@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
+from features.database.schema import ANSWERS, DECISIONS, SESSIONS
 from serving import keys
 from serving.console.pages import render_markdown
-from serving.store import ANSWERS, DECISIONS, SESSIONS
 
 
 def token_of(answer):

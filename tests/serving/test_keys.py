@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
+from features.database.schema import KEYS
+from features.database.store import Store, StoreError
 from serving import keys
-from serving.store import KEYS, Store, StoreError
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

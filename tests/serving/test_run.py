@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from features.database.store import Store
 from features.workspace import WorkspaceError
 from serving import keys, run
 from serving.run import ServeError, check_address, environment, serve, start, stop
 from serving.settings import SettingsError
-from serving.store import Store
 from tests.conftest import ROOT
 from tests.serving.conftest import wait_until
 

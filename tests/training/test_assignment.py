@@ -32,7 +32,10 @@ def workspace(tmp_path, by_hand):
     """240 people in 8 areas and two statuses; the last 20 join later, and 6 have no area."""
     workspace = by_hand.open_empty(tmp_path / "workspace")
     path = workspace.root / "audience.toml"
-    path.write_text(path.read_text() + '\n[experiments.other]\noutcome = "pledge"\nengagement = "higher"\nen = "another"\n\n[experiments.other.arms]\nletter = "A letter."\n')
+    path.write_text(
+        path.read_text()
+        + '\n[experiments.other]\noutcome = "pledge"\nengagement = "higher"\nen = "another"\n\n[experiments.other.arms]\nletter = "A letter."\n'
+    )
     workspace = type(workspace).open(workspace.root)
     by_hand.store(
         workspace,

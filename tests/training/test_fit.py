@@ -86,7 +86,10 @@ def test_a_broken_draw_cannot_become_champion(trainable, by_hand):
     history = History(trainable.tables, trainable.vocabulary)
     active = set(history.read("interactions").to_pandas()["person_id"].value_counts().head(180).index)
     path = trainable.root / "audience.toml"
-    path.write_text(path.read_text() + '\n[experiments.chosen]\noutcome = "pledge"\nengagement = "higher"\nen = "chosen"\n\n[experiments.chosen.arms]\nletter = "A letter."\n')
+    path.write_text(
+        path.read_text()
+        + '\n[experiments.chosen]\noutcome = "pledge"\nengagement = "higher"\nen = "chosen"\n\n[experiments.chosen.arms]\nletter = "A letter."\n'
+    )
     workspace = type(trainable).open(trainable.root)
     ids = sorted(history.read("people").to_pandas()["person_id"])
     shared = {"experiment_id": ["chosen"] * 360, "person_id": ids}

@@ -1,39 +1,14 @@
-"""The store behind the service: keys, sessions and the audit log, in SQLite by default and in PostgreSQL by URL."""
+"""Every SQL table of a workspace, as the migrations leave it: keys, sessions, answers, people's keys, the ledger.
+
+`migrations/versions` changes a database step by step; a test holds the two against each other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    DateTime,
-    Dialect,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    make_url,
-)
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Dialect, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.types import TypeDecorator
-
-_BUSY_MILLISECONDS = 5000
-"""How long a writer waits for another one before SQLite gives up."""
-
-
-class StoreError(RuntimeError):
-    """The store cannot be reached, read or written. The message holds no address and no password."""
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -58,11 +33,13 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-_metadata = MetaData()
+METADATA = MetaData()
+NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""A number that the database gives, rising and never given again; SQLite has it for INTEGER alone."""
 
 KEYS = Table(
     "keys",
-    _metadata,
+    METADATA,
     Column("key_id", String(32), primary_key=True),
     Column("name", String(200), nullable=False),
     Column("digest", String(64), nullable=False, unique=True),
@@ -74,7 +51,7 @@ KEYS = Table(
 
 SESSIONS = Table(
     "sessions",
-    _metadata,
+    METADATA,
     Column("digest", String(64), primary_key=True),
     Column("key_id", String(32), ForeignKey("keys.key_id"), nullable=False),
     Column("created_at", UtcTime, nullable=False),
@@ -84,7 +61,7 @@ SESSIONS = Table(
 
 ANSWERS = Table(
     "answers",
-    _metadata,
+    METADATA,
     Column("answer_id", String(32), primary_key=True),
     Column("at", UtcTime, nullable=False, index=True),
     Column("door", String(16), nullable=False),
@@ -100,7 +77,7 @@ ANSWERS = Table(
 
 DECISIONS = Table(
     "decisions",
-    _metadata,
+    METADATA,
     Column("decision_id", String(48), primary_key=True),
     Column("answer_id", String(32), ForeignKey("answers.answer_id"), nullable=False, index=True),
     Column("person", String(64), nullable=False),
@@ -119,46 +96,52 @@ DECISIONS = Table(
 """One row per person and score; `person` is a keyed hash, `code` says why there is no value."""
 
 
-class Store:
-    """The store at a SQLAlchemy URL, its tables made when they are missing; `close` it when done. Raises StoreError."""
+SUBJECTS = Table(
+    "subjects",
+    METADATA,
+    Column("number", NUMBER, primary_key=True, autoincrement=True),
+    Column("person", String(64), nullable=False, unique=True),
+    Column("token", String(32), nullable=False, unique=True),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Who is who: `person` is a keyed hash of the id, `token` random and what ledger and log name the person by, `wrapped_key` opens what is sealed. Erasure
+deletes the row, and nothing leads from token or number to the person any more."""
 
-    def __init__(self, url: str) -> None:
-        try:
-            parsed = make_url(url)
-            if parsed.get_backend_name() == "sqlite" and parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            self._engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-            if self._engine.dialect.name == "sqlite":
-                event.listen(self._engine, "connect", _set_pragmas)
-            _metadata.create_all(self._engine)
-        except (SQLAlchemyError, OSError, ImportError) as error:
-            raise StoreError(f"the store cannot be opened ({type(error).__name__}); check database_url in audience.toml or AUDIENCE_DATABASE_URL") from error
+SUPPRESSIONS = Table(
+    "suppressions",
+    METADATA,
+    Column("person", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+"""Whom a later import must not bring back: a keyed hash of the id, apart from that of `subjects`, and nothing else."""
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Yield a connection whose work is committed at the end, all or nothing. Raises StoreError."""
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreError(f"the store cannot be written ({type(error).__name__})") from error
+LEDGER = Table(
+    "ledger",
+    METADATA,
+    Column("seq", NUMBER, primary_key=True, autoincrement=True),
+    Column("event_id", String(32), nullable=False, unique=True),
+    Column("subject", BigInteger, nullable=False, index=True),
+    Column("event", String(16), nullable=False),
+    Column("purpose", String(64), nullable=False),
+    Column("channel", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_until", BigInteger),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("legal_basis", String(64)),
+    Column("wording_hash", String(128)),
+    Column("wording_version", String(64)),
+    Column("language", String(16)),
+    Column("explicit", Boolean, nullable=False),
+    Column("door", String(16), nullable=False),
+    Column("sealed", LargeBinary),
+    Column("chain", String(64), nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Consent, refusal, withdrawal, objection, expiry, erasure: events, never edited. Times are microseconds UTC; `sealed` holds what is personal beside them."""
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """Yield a connection to read with. Raises StoreError."""
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreError(f"the store cannot be read ({type(error).__name__})") from error
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
-
-
-def _set_pragmas(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MILLISECONDS}"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+APPEND_ONLY = ("answers", "decisions", "ledger")
+"""Tables whose rows the database itself refuses to change or delete."""

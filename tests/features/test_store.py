@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from features.database.store import Store, StoreError
 from serving import keys
 from serving.audit import Answer, AuditLog, Decision
-from serving.store import Store, StoreError
 from tests.conftest import missing_tool
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -91,3 +91,14 @@ def test_postgresql_holds_keys_and_audit_alike(postgres_url):
     assert (request.at, request.key_name, request.scores) == (NOW, "tool", ("affinity:housing",))
     store.close()
     Store(postgres_url).close()
+
+
+@pytest.mark.parametrize("change", ["UPDATE answers SET status = 500", "DELETE FROM decisions", "TRUNCATE answers CASCADE"])
+def test_postgresql_refuses_to_change_what_is_append_only(postgres_url, change):
+    store = Store(postgres_url)
+    log = AuditLog(store, b"k" * 32)
+    name = change[:8]
+    log.record(Answer(name, NOW, "api", "POST /v1/scores", 200, decisions=[Decision(f"{name}-0", log.pseudonym("van:2"), "affinity:housing", value=0.5)]))
+    with pytest.raises(StoreError, match="cannot be written"), store.write() as connection:
+        connection.exec_driver_sql(change)
+    store.close()
