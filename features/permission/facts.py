@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,12 +68,36 @@ class Events:
     def __len__(self) -> int:
         return len(self.seq)
 
+    def of(self, subjects: Integers) -> Events:
+        """Return the events of these subjects (numbers, any order), sorted as they are."""
+        wanted = np.unique(subjects)
+        starts, ends = np.searchsorted(self.subject, wanted, "left"), np.searchsorted(self.subject, wanted, "right")
+        counts = ends - starts
+        places = np.arange(counts.sum()) + np.repeat(starts - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
+        return self.take(places.astype(np.int64))
+
+    def with_new(self, new: Events) -> Events:
+        """Return these and newer ones, whose codes go on from these."""
+        if not len(new):
+            return self
+        columns: dict[str, Any] = {name: np.concatenate((getattr(self, name), getattr(new, name))) for name in _COLUMNS}
+        joined = replace(new, **columns)
+        return joined.take(np.lexsort((joined.seq, joined.subject)))
+
+    def take(self, places: Integers) -> Events:
+        """Return the events in those places."""
+        columns: dict[str, Any] = {name: getattr(self, name)[places] for name in _COLUMNS}
+        return replace(self, **columns)
+
     @classmethod
     def none(cls) -> Events:
         """Return an empty ledger."""
         empty = np.zeros(0, dtype=np.int64)
         codes = np.zeros(0, dtype=np.int32)
         return cls(empty, empty, np.zeros(0, dtype=np.int8), codes, codes, empty, empty, empty, empty, np.zeros(0, dtype=np.bool_))
+
+
+_COLUMNS = ("seq", "subject", "event", "purpose", "channel", "at_us", "from_us", "until_us", "recorded_us", "explicit")
 
 
 @dataclass(frozen=True, eq=False, slots=True)

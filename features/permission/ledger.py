@@ -1,0 +1,269 @@
+"""The ledger: what people said about the use of their data, as events that are only ever appended (shaped on ISO/IEC TS 27560).
+
+What a person's state is follows from the events as of a time (`features.permission.fold`); nothing is stored but the events. No record is no consent.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, func, insert, select
+
+from features.database.chain import START, chain_key, link
+from features.database.schema import LEDGER
+from features.database.store import Store
+from features.permission.facts import ERASED, NEVER, Events
+from features.permission.subjects import Subject, Subjects
+from features.tables import CONSENT_EVENTS
+
+Progress = Callable[[str, float], None]
+EXPLICIT = "gdpr_9_2_a"
+"""The legal basis of explicit consent. It counts as such only with the hash of the wording that was shown: a bare opt-in flag is none."""
+CODES = {**{event: code for code, event in enumerate(CONSENT_EVENTS)}, "erased": ERASED}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CHUNK = 10_000
+_CHAINED = tuple(column.name for column in LEDGER.columns if column.name not in {"seq", "chain"})
+
+
+class LedgerError(ValueError):
+    """An event cannot be recorded; the message says what was wrong and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: what a person did, for which purpose and channel (`any` for all), when, on which basis and in which words.
+
+    It counts from `valid_from` (when it happened, by default) until before `valid_until` (no end, by default). `evidence` says where the proof is kept;
+    it is sealed under the person's key.
+    """
+
+    person: str
+    event: str
+    purpose: str
+    channel: str
+    at: datetime
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    legal_basis: str | None = None
+    wording_hash: str | None = None
+    wording_version: str | None = None
+    language: str | None = None
+    evidence: str | None = None
+
+    @property
+    def explicit(self) -> bool:
+        """Whether it is explicit consent, to words that are on record."""
+        return self.event == "given" and self.legal_basis == EXPLICIT and bool(self.wording_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as the ledger holds it."""
+
+    seq: int
+    event_id: str
+    recorded_at: datetime
+    door: str
+    said: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of events: `stored` in the order given, `duplicate` that were there, of people who were `erased` (left out); `last` number of the ledger."""
+
+    stored: int
+    duplicate: int
+    erased: int
+    last: int
+
+
+class Ledger:
+    """The ledger in a store; `secret` is the workspace's signing key."""
+
+    def __init__(self, store: Store, secret: bytes) -> None:
+        self.subjects = Subjects(store, secret)
+        self._store = store
+        self._chain, self._ids = chain_key(secret, "ledger"), chain_key(secret, "ledger/events")
+
+    def last(self) -> int:
+        """Return the number of the last event, 0 where there is none: what says if anything is new. Raises StoreError."""
+        with self._store.read() as connection:
+            return int(connection.execute(select(func.coalesce(func.max(LEDGER.c.seq), 0))).scalar_one())
+
+    def append(self, events: Iterable[Event], *, now: datetime, door: str, progress: Progress | None = None) -> Appended:
+        """Record events, all or nothing; one that is there already (same person, event, purpose, channel and time) is not recorded twice.
+
+        `door` says how they came: `import`, `command`, `http`. Raises LedgerError or StoreError; then nothing was recorded.
+        """
+        stored = duplicate = erased = 0
+        with self._store.write(serial=True) as connection:
+            for chunk in _chunks(events):
+                for event in chunk:
+                    check(event, now)
+                people = self.subjects.ensure(connection, [event.person for event in chunk], now)
+                kept = [event for event in chunk if event.person in people]
+                fresh = self._fresh(connection, [(self._event_id(people[event.person], event), event) for event in kept])
+                self._insert(connection, [_row(event_id, event, people[event.person], now, door) for event_id, event in fresh])
+                stored, duplicate, erased = stored + len(fresh), duplicate + len(kept) - len(fresh), erased + len(chunk) - len(kept)
+                if progress is not None:
+                    progress(f"recording {stored + duplicate + erased:,} events", 0.0)
+        return Appended(stored, duplicate, erased, self.last())
+
+    def erase(self, connection: Connection, person: str, *, now: datetime, door: str) -> int | None:
+        """Record that a person was erased, then forget who it was; return the number of the event, None where nobody knew the person. Serial transaction."""
+        subject = self.subjects.find_all(connection, [person]).get(person)
+        if subject is not None:
+            said = Event(person, "erased", "any", "any", now)
+            self._insert(connection, [_row(self._event_id(subject, said), said, subject, now, door)])
+        self.subjects.forget(connection, person, now)
+        return None if subject is None else int(connection.execute(select(func.max(LEDGER.c.seq))).scalar_one())
+
+    def events(self, known: Events | None = None) -> Events:
+        """Return the events as columns, by subject and number: all, or those after what is `known`, with its codes and further ones. Raises StoreError."""
+        after, known = (0, Events.none()) if known is None else (int(known.seq.max(initial=0)), known)
+        names = ("seq", "subject", "event", "purpose", "channel", "at", "valid_from", "valid_until", "recorded_at", "explicit")
+        query = select(*(LEDGER.c[name] for name in names)).where(LEDGER.c.seq > after).order_by(LEDGER.c.seq)
+        purposes, channels = ({name: code for code, name in enumerate(names)} for names in (known.purposes, known.channels))
+        with self._store.read() as connection:
+            partitions = connection.execution_options(yield_per=50_000).execute(query).partitions()
+            parts = [np.array([_numbers(row, purposes, channels) for row in rows], dtype=np.int64) for rows in partitions]
+        if not parts:
+            return replace(Events.none(), purposes=known.purposes, channels=known.channels)
+        seq, subject, event, purpose, channel, at, begins, ends, recorded, explicit = np.concatenate(parts).T
+        order = np.lexsort((seq, subject))
+        codes = (event.astype(np.int8)[order], purpose.astype(np.int32)[order], channel.astype(np.int32)[order])
+        times = (at[order], begins[order], ends[order], recorded[order])
+        return Events(seq[order], subject[order], *codes, *times, explicit[order].astype(bool), tuple(purposes), tuple(channels))
+
+    def of_person(self, person: str) -> list[Recorded]:
+        """Return everything that the ledger holds of a person, in the order it was recorded. Raises StoreError or SubjectError."""
+        subject = self.subjects.find(person)
+        if subject is None:
+            return []
+        with self._store.read() as connection:
+            rows = connection.execute(select(LEDGER).where(LEDGER.c.subject == subject.number).order_by(LEDGER.c.seq)).all()
+        return [_recorded(person, subject, row) for row in rows]
+
+    def first_break(self, *, progress: Progress | None = None) -> int | None:
+        """Return the number of the first event that does not fit the chain, None where all do. Raises StoreError."""
+        previous, done, total = START, 0, max(self.last(), 1)
+        with self._store.read() as connection:
+            for row in connection.execution_options(yield_per=_CHUNK).execute(select(LEDGER).order_by(LEDGER.c.seq)):
+                previous, done = link(self._chain, previous, {name: getattr(row, name) for name in _CHAINED}), done + 1
+                if previous != row.chain:
+                    return int(row.seq)
+                if progress is not None and done % _CHUNK == 0:
+                    progress(f"{done:,} events hold", done / total)
+        return None
+
+    def _fresh(self, connection: Connection, events: Sequence[tuple[str, Event]]) -> list[tuple[str, Event]]:
+        """Return those that are neither in the ledger nor among those before them."""
+        by_id = dict(reversed(events))
+        known: set[str] = set()
+        ids = list(by_id)
+        for begin in range(0, len(ids), 500):
+            known |= set(connection.execute(select(LEDGER.c.event_id).where(LEDGER.c.event_id.in_(ids[begin : begin + 500]))).scalars())
+        return [(event_id, by_id.pop(event_id)) for event_id, _ in events if event_id in by_id and event_id not in known]
+
+    def _insert(self, connection: Connection, rows: list[dict[str, object]]) -> None:
+        if not rows:
+            return
+        previous = connection.execute(select(LEDGER.c.chain).order_by(LEDGER.c.seq.desc()).limit(1)).scalar() or START
+        for row in rows:
+            previous = row["chain"] = link(self._chain, previous, {name: row[name] for name in _CHAINED})
+        connection.execute(insert(LEDGER), rows)
+
+    def _event_id(self, subject: Subject, event: Event) -> str:
+        """Return the id (32 hex digits) of an event: the same for the same said again, and telling nothing without the key."""
+        text = "\n".join((subject.token, event.event, event.purpose, event.channel, str(_micros(event.at))))
+        return hmac.new(self._ids, text.encode(), sha256).hexdigest()[:32]
+
+
+def check(event: Event, now: datetime) -> None:
+    """Raise LedgerError, in words without a personal value, for an event that cannot be recorded."""
+    if event.event not in CONSENT_EVENTS:
+        raise LedgerError(f"event = {event.event!r} is none of {', '.join(CONSENT_EVENTS)}")
+    for name in ("at", "valid_from", "valid_until"):
+        moment = getattr(event, name)
+        if moment is not None and moment.tzinfo is None:
+            raise LedgerError(f"{name} has no time zone: give it in UTC")
+    if event.at > now:
+        raise LedgerError("at lies in the future: an event is recorded when it has happened; for what shall count later give valid_from")
+    if event.valid_until is not None and event.valid_until <= (event.valid_from or event.at):
+        raise LedgerError("valid_until is not after valid_from: it would never count")
+    for name in ("person", "purpose", "channel"):
+        if not getattr(event, name).strip():
+            raise LedgerError(f"{name} is empty")
+
+
+def _row(event_id: str, event: Event, subject: Subject, now: datetime, door: str) -> dict[str, object]:
+    at = _micros(event.at)
+    return {
+        "event_id": event_id,
+        "subject": subject.number,
+        "event": event.event,
+        "purpose": event.purpose,
+        "channel": event.channel,
+        "at": at,
+        "valid_from": at if event.valid_from is None else max(at, _micros(event.valid_from)),
+        "valid_until": None if event.valid_until is None else _micros(event.valid_until),
+        "recorded_at": _micros(now),
+        "legal_basis": event.legal_basis,
+        "wording_hash": event.wording_hash,
+        "wording_version": event.wording_version,
+        "language": event.language,
+        "explicit": event.explicit,
+        "door": door,
+        "sealed": None if event.evidence is None else subject.seal({"evidence": event.evidence}, event_id),
+    }
+
+
+def _recorded(person: str, subject: Subject, row: Any) -> Recorded:
+    evidence = None if row.sealed is None else subject.unseal(row.sealed, row.event_id).get("evidence")
+    begins = None if row.valid_from == row.at else _time(row.valid_from)
+    said = Event(
+        person,
+        row.event,
+        row.purpose,
+        row.channel,
+        _time(row.at),
+        begins,
+        None if row.valid_until is None else _time(row.valid_until),
+        row.legal_basis,
+        row.wording_hash,
+        row.wording_version,
+        row.language,
+        None if evidence is None else str(evidence),
+    )
+    return Recorded(row.seq, row.event_id, _time(row.recorded_at), row.door, said)
+
+
+def _numbers(row: Any, purposes: dict[str, int], channels: dict[str, int]) -> tuple[int, ...]:
+    seq, subject, event, purpose, channel, at, begins, ends, recorded, explicit = row
+    purpose, channel = purposes.setdefault(purpose, len(purposes)), channels.setdefault(channel, len(channels))
+    return seq, subject, CODES[event], purpose, channel, at, begins, NEVER if ends is None else ends, recorded, explicit
+
+
+def _chunks(events: Iterable[Event]) -> Iterator[list[Event]]:
+    chunk: list[Event] = []
+    for event in events:
+        chunk.append(event)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _time(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
