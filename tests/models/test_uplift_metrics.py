@@ -57,6 +57,35 @@ def test_toc_curve_follows_the_definition(sample):
     assert (curve.toc <= curve.high).all()
 
 
+def test_a_small_table_worked_out_by_hand_as_grf_sums_it():
+    """Six units of total weight 7, by falling priority; b and c are tied and share their mean, d counts twice.
+
+    As `estimate_rate` of grf has it (r-package/grf/R/rank_average_treatment.R), with W the total weight and C_j = Σ_{i≤j} w_i: TOC_j = Σ_{i≤j} w_i·Γ_i / C_j
+    less the average, AUTOC = Σ w_j·TOC_j / W, QINI = Σ (C_j / W)·w_j·TOC_j / W; at a share q that lies inside a unit, that unit is used in part.
+
+        unit  S  w   Γ   Γ shared   C_j   Σ w·Γ   mean    TOC_j = mean - 14/7
+        a     9  1   6      6        1      6     6        4
+        b     7  1   4      2        2      8     4        2
+        c     7  1   0      2        3     10     10/3     4/3
+        d     5  2   1      1        5     12     12/5     2/5
+        e     3  1  -1     -1        6     11     11/6    -1/6
+        f     1  1   3      3        7     14     2        0
+    """
+    table = [(9, 1, 6.0), (7, 1, 4.0), (7, 1, 0.0), (5, 2, 1.0), (3, 1, -1.0), (1, 1, 3.0)]
+    priority, weights, scores = (np.array(column, dtype=float) for column in zip(*table, strict=True))
+    assert average_effect(scores, sample_weight=weights).value == pytest.approx(14 / 7)
+    curve = toc_curve(priority, scores, sample_weight=weights, fractions=(1 / 7, 2 / 7, 3 / 7, 1 / 2, 5 / 7, 6 / 7, 1.0))
+    inside = (10 + 0.5 * 1) / 3.5 - 2  # half of all weight, 3.5: a, b, c, and .5 of d's 2
+    np.testing.assert_allclose(curve.toc, [4, 2, 4 / 3, inside, 2 / 5, -1 / 6, 0], atol=1e-12)
+    assert inside == 1.0
+    area = (1 * 4 + 1 * 2 + 1 * 4 / 3 + 2 * 2 / 5 + 1 * -1 / 6 + 1 * 0) / 7
+    assert area == pytest.approx(239 / 210)  # 4 + 2 + 4/3 + 4/5 - 1/6 = 239/30
+    assert autoc(priority, scores, sample_weight=weights).value == pytest.approx(239 / 210, abs=1e-12)
+    weighted = (1 * 1 * 4 + 2 * 1 * 2 + 3 * 1 * 4 / 3 + 5 * 2 * 2 / 5 + 6 * 1 * -1 / 6 + 7 * 1 * 0) / 7**2
+    assert weighted == pytest.approx(15 / 49)  # 4 + 4 + 4 + 4 - 1 = 15
+    assert qini(priority, scores, sample_weight=weights).value == pytest.approx(15 / 49, abs=1e-12)
+
+
 def test_a_tie_across_the_threshold_is_used_in_part():
     curve = toc_curve([2, 1, 1, 0], [8.0, 2.0, 4.0, 0.0], fractions=(0.25, 0.5, 0.75))
     np.testing.assert_allclose(curve.toc, [8 - 3.5, (8 + 3) / 2 - 3.5, (8 + 6) / 3 - 3.5])
