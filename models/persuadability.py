@@ -22,6 +22,7 @@ from models.learners import LEARNERS, Learner, Target, parts_of, stacked, target
 from models.metrics import Estimate
 from models.nuisance import CONTROL, Nuisances, Progress, Trial, aipw_scores, cross_fit
 from models.uplift_evaluation import Evaluation, evaluate
+from models.uplift_halves import half_sample_estimates
 from models.uplift_metrics import best_linear_predictor, unit_weights
 
 Floats = NDArray[np.float64]
@@ -198,11 +199,14 @@ class Persuadability(BaseEstimator):
 
         `turned`: less of the outcome was better, so `y` was turned round; the ranking by baseline risk then begins with those of the lowest expected `y`.
         """
-        check_is_fitted(self, "booster_")
-        if not hasattr(self, "out_of_fold_"):
-            raise ValueError("a loaded model carries no training rows: evaluate it where it was fitted")
-        judged = self.out_of_fold_.assign(baseline=-self.out_of_fold_["baseline"]) if turned else self.out_of_fold_
-        return evaluate(judged, capacity=capacity, coverage=self.coverage, random_state=self.random_state)
+        return evaluate(self._to_judge(turned=turned), capacity=capacity, coverage=self.coverage, random_state=self.random_state)
+
+    def half_sample_estimates(
+        self, *, capacity: float = 0.2, turned: bool = False, n_draws: int = 200, progress: Progress | None = None
+    ) -> dict[str, Estimate]:
+        """Return the estimates of `evaluate`, by name, with standard errors by half-samples of assignment units instead of exact ones."""
+        judged, coverage, seed = self._to_judge(turned=turned), self.coverage, self.random_state
+        return half_sample_estimates(judged, capacity=capacity, coverage=coverage, n_draws=n_draws, random_state=seed, progress=progress)
 
     @property
     def shrinkage_(self) -> float:
@@ -315,6 +319,12 @@ class Persuadability(BaseEstimator):
         if len(matrix) == 0:
             return np.zeros(0)
         return np.asarray(self.booster_.predict(matrix, num_threads=self.n_jobs, **how), dtype=np.float64)
+
+    def _to_judge(self, *, turned: bool) -> pd.DataFrame:
+        check_is_fitted(self, "booster_")
+        if not hasattr(self, "out_of_fold_"):
+            raise ValueError("a loaded model carries no training rows: evaluate it where it was fitted")
+        return self.out_of_fold_.assign(baseline=-self.out_of_fold_["baseline"]) if turned else self.out_of_fold_
 
     def _judged(self, nuisances: Nuisances, raw: Floats, scores: Floats, arm: int) -> pd.DataFrame:
         trial, mu = nuisances.trial, nuisances.own().mu

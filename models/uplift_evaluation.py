@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from models.metrics import Estimate
-from models.uplift_bootstrap import half_sample
 from models.uplift_groups import Gates, gates_of
 from models.uplift_metrics import Curve, line, percentile_ranks, toc_of
 from models.uplift_policies import CAPACITIES, OpenPolicy, PolicyValue, open_policy_of, policies_of
@@ -136,46 +135,7 @@ def evaluate(
     Rankings are percentile ranks within each fold, pooled. The random ranking follows from the seed and the groups' order. Groups and the policy
     without a limit use `held_out_uplift`. `cost` is that of one contact, in units of the outcome.
     """
-    return _evaluation(out_of_fold, _chance(out_of_fold, random_state), capacity=capacity, capacities=capacities, cost=cost, coverage=coverage)
-
-
-def half_sample_estimates(
-    out_of_fold: pd.DataFrame, *, capacity: float = 0.2, cost: float = 0.0, coverage: float = 0.90, n_draws: int = 200, random_state: int = 0
-) -> dict[str, Estimate]:
-    """Return the estimates of `evaluate` with standard errors by half-samples of assignment units (`models.uplift_bootstrap`).
-
-    The predictions are as given; ranks, slopes and averages are computed anew in each half. It takes about n_draws / 2 times as long as `evaluate`.
-    """
-    chance = _chance(out_of_fold, random_state)
-
-    def measure(rows: Integers) -> dict[str, float]:
-        found = _evaluation(out_of_fold.iloc[rows], chance[rows], capacity=capacity, capacities=(), cost=cost, coverage=coverage)
-        return {name: estimate.value for name, estimate in found.estimates.items()}
-
-    return half_sample(measure, out_of_fold["group"].to_numpy(), coverage=coverage, n_draws=n_draws, random_state=random_state)
-
-
-def held_out_uplift(raw: Floats, scores: Floats, fold: Floats, weight: Floats) -> Floats:
-    """Return τ* (n,), predicted uplift shrunk as `Persuadability` shrinks it, each fold's by the scores of the other folds.
-
-    τ* = mean Γ elsewhere + slope·(τ - mean τ in the fold), the slope of Γ on τ within the other folds, held to [0, 1]. So neither the level nor the
-    spread was learned from the scores it is judged on. With one fold there is nothing to learn them from: τ as it is.
-    """
-    number = np.unique(fold, return_inverse=True)[1]
-    mass = np.bincount(number, weight)
-    if len(mass) < 2:
-        return raw
-    means = [np.bincount(number, weight * values) / mass for values in (raw, scores)]
-    deviation, residual = (values - mean[number] for values, mean in zip((raw, scores), means, strict=True))
-    joint, spread = (np.bincount(number, weight * deviation * values) for values in (residual, deviation))
-    joint, spread = joint.sum() - joint, spread.sum() - spread
-    slope = np.clip(np.divide(joint, spread, out=np.zeros(len(mass)), where=spread > 0), 0.0, 1.0)
-    level = ((mass * means[1]).sum() - mass * means[1]) / (mass.sum() - mass)
-    return np.asarray(level[number] + slope[number] * deviation)
-
-
-def _evaluation(out_of_fold: pd.DataFrame, chance: Floats, *, capacity: float, capacities: Sequence[float], cost: float, coverage: float) -> Evaluation:
-    judged = _judged(out_of_fold, chance)
+    judged = _judged(out_of_fold, random_ranking(out_of_fold, random_state))
     sample, uplift, risk = judged.sample, judged.uplift, judged.risk
     predicted = held_out_uplift(judged.raw, sample.gamma, judged.fold, sample.weight)
     fitted = line(sample, judged.raw, judged.fold, coverage)
@@ -199,9 +159,37 @@ def _evaluation(out_of_fold: pd.DataFrame, chance: Floats, *, capacity: float, c
     )
 
 
-def _chance(out_of_fold: pd.DataFrame, random_state: int) -> Floats:
+def held_out_uplift(raw: Floats, scores: Floats, fold: Floats, weight: Floats) -> Floats:
+    """Return τ* (n,), predicted uplift shrunk as `Persuadability` shrinks it, each fold's by the scores of the other folds.
+
+    τ* = mean Γ elsewhere + slope·(τ - mean τ in the fold), the slope of Γ on τ within the other folds, held to [0, 1]. So neither the level nor the
+    spread was learned from the scores it is judged on. With one fold there is nothing to learn them from: τ as it is.
+    """
+    return shrunk_by_others(raw, scores, np.unique(fold, return_inverse=True)[1], weight)
+
+
+def shrunk_by_others(raw: Floats, scores: Floats, number: Integers, weight: Floats) -> Floats:
+    """Return the `held_out_uplift` (n,) where folds are numbered, 0 … k - 1, each with rows."""
+    mass = np.bincount(number, weight)
+    if len(mass) < 2:
+        return raw
+    means = [np.bincount(number, weight * values) / mass for values in (raw, scores)]
+    deviation, residual = (values - mean[number] for values, mean in zip((raw, scores), means, strict=True))
+    joint, spread = (np.bincount(number, weight * deviation * values) for values in (residual, deviation))
+    joint, spread = joint.sum() - joint, spread.sum() - spread
+    slope = np.clip(np.divide(joint, spread, out=np.zeros(len(mass)), where=spread > 0), 0.0, 1.0)
+    level = ((mass * means[1]).sum() - mass * means[1]) / (mass.sum() - mass)
+    return np.asarray(level[number] + slope[number] * deviation)
+
+
+def canonical_order(out_of_fold: pd.DataFrame) -> Integers:
+    """Return the permutation (n,) of an out-of-fold frame's rows that follows from what they hold, by assignment unit first."""
+    return np.lexsort([out_of_fold[name].to_numpy() for name in ("raw", "baseline", "score", "group")])
+
+
+def random_ranking(out_of_fold: pd.DataFrame, random_state: int) -> Floats:
     """Return a random ranking (n,) that follows from the seed and what the rows hold, whatever their order."""
-    canonical = np.lexsort([out_of_fold[name].to_numpy() for name in ("raw", "baseline", "score", "group")])
+    canonical = canonical_order(out_of_fold)
     chance = np.empty(len(canonical))
     chance[canonical] = np.random.default_rng(random_state).permutation(len(canonical))
     return chance

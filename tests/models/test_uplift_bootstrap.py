@@ -3,11 +3,9 @@
 import itertools
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from models.uplift_bootstrap import half_sample, half_samples
-from models.uplift_evaluation import evaluate, half_sample_estimates
 from models.uplift_metrics import autoc, best_linear_predictor, policy_value, qini
 
 N_ROWS, N_UNITS = 600, 200
@@ -73,24 +71,17 @@ def test_it_follows_from_the_seed_and_not_from_the_order_of_rows(sample):
     assert found(np.arange(N_ROWS), random_state=1).se != plain.se
 
 
+def test_progress_is_told_after_each_draw():
+    told = []
+    half_sample(lambda rows: {"mean": rows.mean()}, np.arange(8), n_draws=4, progress=lambda *stage: told.append(stage))
+    assert told == [("half-samples", share) for share in (0.25, 0.5, 0.75, 1.0)]
+
+
 def test_draws_without_a_measure_do_not_count():
     units = np.arange(8)
     found = half_sample(lambda rows: {"seldom": float("nan") if 0 in rows else rows.mean(), "never": float("nan")}, units, n_draws=100)
     assert found["seldom"].se > 0
     assert np.isnan(found["never"].se)
-
-
-@pytest.mark.oracle
-def test_an_evaluation_has_the_same_estimates_and_about_the_same_errors():
-    rng = np.random.default_rng(2)
-    effect, fold = rng.normal(size=N_ROWS), np.arange(N_ROWS) // 3 % 4
-    columns = {"raw": effect, "score": 0.5 + effect + rng.normal(scale=2.0, size=N_ROWS), "baseline": rng.normal(size=N_ROWS)}
-    frame = pd.DataFrame(columns | {"group": np.arange(N_ROWS) // 3, "fold": fold, "weight": rng.uniform(0.5, 2, N_ROWS)})
-    exact, halves = evaluate(frame).estimates, half_sample_estimates(frame, n_draws=150)
-    assert list(halves) == list(exact)
-    for name, estimate in exact.items():
-        assert halves[name].value == estimate.value
-        assert halves[name].se == pytest.approx(estimate.se, rel=0.3), name
 
 
 @pytest.mark.parametrize(
