@@ -12,6 +12,7 @@ from models.metrics import Estimate
 from models.uplift_evaluation import Evaluation
 from models.uplift_groups import Gates
 from training.config import AffinityConfig, PersuadabilityConfig
+from training.evaluation import HalfSamples
 from training.gates import RULES, Findings, GateLine
 from training.snapshots import AffinityDataset, Side
 from training.trials import TrialDataset
@@ -108,10 +109,11 @@ def persuadability_card(
     lines: tuple[GateLine, ...],
     *,
     evaluation: Evaluation,
+    halves: HalfSamples,
     now: datetime,
     coverage: float,
 ) -> str:
-    """Return the card of the model of one arm; `coverage` is that of the intervals served with its scores."""
+    """Return the card of the model of one arm; `coverage` is that of the intervals served with its scores, `halves` are standard errors beside the exact."""
     experiment, about = dataset.experiment, findings.about
     turned = "" if experiment.engagement == "higher" else " Lower values are better here, so effects have their sign turned: a positive uplift is good."
     return _page(
@@ -130,7 +132,7 @@ def persuadability_card(
             "lacks one of the two arms.",
         ),
         _section("How people were drawn", _design_list(findings)),
-        _section("How good it is", _uplift_table(findings) + f"\n\nThe policy addresses {config.capacity:.0%} of people. Effects are in units of the outcome."),
+        _section("How good it is", _uplift_table(findings, halves, config.capacity)),
         _section("Effects by fifth of predicted uplift", _fifths_table(evaluation.gates)),
         _section("What contacting some people gains", _policies_table(evaluation)),
         _section("Gate, as of this training", "\n".join(f"- {line}" for line in lines)),
@@ -227,8 +229,15 @@ def _segment_table(findings: Findings) -> str:
     return _table(["people", "how many", "rate", "AUC", "average precision", "log loss", "gain over average rates", "expected calibration error"], rows)
 
 
-def _uplift_table(findings: Findings) -> str:
-    return _table(["", "value", "standard error", "interval"], [_uplift_row(estimate) for estimate in findings.metrics.values()])
+def _uplift_table(findings: Findings, halves: HalfSamples, capacity: float) -> str:
+    rows = [_uplift_row(estimate) for estimate in findings.metrics.values()]
+    head = ["", "value", "standard error", "interval"]
+    said = f"The policy addresses {capacity:.0%} of people. Effects are in units of the outcome."
+    if halves.se:
+        rows = [[*row[:3], f"{halves.se[name]:.4f}", *row[3:]] for name, row in zip(findings.metrics, rows, strict=True)]
+        head.insert(3, "by half-samples")
+        said += f" Standard errors by half-samples are of {halves.draws} draws of half of the assignment units; intervals and gate use the exact ones."
+    return f"{_table(head, rows)}\n\n{said}"
 
 
 def _fifths_table(gates: Gates) -> str:

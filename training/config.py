@@ -18,6 +18,8 @@ from features.workspace import Workspace
 from models.affinity import TopicAffinity
 from models.persuadability import Persuadability
 
+LEAST_DRAWS = 20
+"""Of so many half-samples the Monte Carlo error of a standard error is 1/√(2·20) of it."""
 Parameter = bool | int | float | str | None
 
 
@@ -88,8 +90,8 @@ class AffinityConfig(Frozen):
         return self.spacing_days or self.horizon_days + self.gap_days
 
 
-class PersuadabilityConfig(Frozen):
-    """`[training.persuadability]`: folds and parameters of the model, capacity of the policy, and the gate."""
+class Analysis(Frozen):
+    """What of `[training.persuadability]` decides something, and a plan fixes: folds and parameters of the model, capacity of the policy, and the gate."""
 
     capacity: float = Field(default=0.2, gt=0, le=1, description="share of people the policy may contact; 1 where there is no limit")
     minimum_per_arm: int = Field(default=100, ge=10, description="fewest people with an outcome in either arm")
@@ -105,6 +107,19 @@ class PersuadabilityConfig(Frozen):
             Persuadability().set_params(**given).check_parameters()
         except TypeError:
             raise ValueError("a parameter of Persuadability is of the wrong type, such as a text for a number") from None
+        return given
+
+
+class PersuadabilityConfig(Analysis):
+    """`[training.persuadability]`: the analysis, and what is told beside it."""
+
+    half_samples: int = Field(default=100, ge=0, le=10_000, description="draws for standard errors by half-samples beside the exact ones; 0 for none")
+
+    @field_validator("half_samples")
+    @classmethod
+    def _enough_draws(cls, given: int) -> int:
+        if 0 < given < LEAST_DRAWS:
+            raise ValueError(f"0 for none, or at least {LEAST_DRAWS}, of which a standard error is known to a sixth: given {given}")
         return given
 
 

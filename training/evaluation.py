@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.affinity import TopicAffinity
 from models.metrics import CLIP, Estimate, ndcg_rows, reliability
 from models.persuadability import Persuadability
+from models.uplift_bootstrap import LEAST_UNITS
 from models.uplift_evaluation import Evaluation as UpliftEvaluation
 from training.config import AffinityConfig, PersuadabilityConfig
 from training.gates import Findings
@@ -24,6 +25,7 @@ from training.snapshots import AffinityDataset, Side
 from training.trials import TrialDataset
 
 Floats = NDArray[np.float64]
+Progress = Callable[[str, float], None]
 
 MODEL, CHAMPION = "model", "champion"
 TOP_SHARE = 0.10
@@ -103,9 +105,33 @@ def evaluate_persuadability(
     return Findings("persuadability", evaluation.estimates, gate | {"capacity": config.capacity}, about), evaluation
 
 
-def uplift_document(evaluation: UpliftEvaluation) -> bytes:
-    """Return the whole evaluation as JSON: estimates, TOC, effects by fifth with their covariance, policies; null for what is no finite number."""
-    return json.dumps(_finite(evaluation.to_state()), indent=1, sort_keys=True, allow_nan=False).encode()
+@dataclass(frozen=True, slots=True)
+class HalfSamples:
+    """Standard errors `se` of the estimates, by name, from so many `draws` of half of the assignment units; none of either where none were drawn."""
+
+    draws: int = 0
+    se: Mapping[str, float] = field(default_factory=dict)
+
+    def metrics(self) -> dict[str, float]:
+        """Return them as a run logs them: `name.se_half`."""
+        return {f"{name}.se_half": se for name, se in self.se.items()}
+
+
+def half_samples(model: Persuadability, dataset: TrialDataset, config: PersuadabilityConfig, *, progress: Progress | None = None) -> HalfSamples:
+    """Return standard errors by half-samples, beside the exact ones that the gate uses; none where config says 0, or with too few units to draw from."""
+    if config.half_samples == 0 or model.n_groups_ < LEAST_UNITS:
+        return HalfSamples()
+    found = model.half_sample_estimates(capacity=config.capacity, turned=dataset.scale.turned, n_draws=config.half_samples, progress=progress)
+    return HalfSamples(config.half_samples, {name: estimate.se for name, estimate in found.items()})
+
+
+def uplift_document(evaluation: UpliftEvaluation, halves: HalfSamples) -> bytes:
+    """Return all that was measured of an uplift as JSON, null for what is no finite number.
+
+    The evaluation (estimates, TOC, effects by fifth with their covariance, policies), and under `half_samples` the standard errors by half-samples.
+    """
+    state = evaluation.to_state() | {"half_samples": {"draws": halves.draws, "se": halves.se}}
+    return json.dumps(_finite(state), indent=1, sort_keys=True, allow_nan=False).encode()
 
 
 def _finite(value: Any) -> Any:

@@ -27,7 +27,7 @@ from training.card import affinity_card, persuadability_card
 from training.choice import MessageChoice, message_choice
 from training.config import AffinityConfig, PersuadabilityConfig, parameters, read_config
 from training.design_check import Report, check_rows
-from training.evaluation import MODEL, evaluate_affinity, evaluate_persuadability, flat_metrics, summary, uplift_document
+from training.evaluation import MODEL, evaluate_affinity, evaluate_persuadability, flat_metrics, half_samples, summary, uplift_document
 from training.gates import Findings, GateLine, gate_lines
 from training.learning import learning_curve
 from training.plan import analysis_follows, read_plan
@@ -200,7 +200,9 @@ def train_persuadability(
     """
     now = _utc(now)
     plan = read_plan(workspace, experiment)
-    config = plan.analysis if plan is not None else config or read_config(workspace).persuadability
+    config = config or read_config(workspace).persuadability
+    if plan is not None:
+        config = config.model_copy(update=dict(plan.analysis))
     rows = experiment_rows(workspace, experiment, now=now, progress=progress)
     datasets = trial_datasets(rows, config)
     design = check_rows(workspace, rows, seed=config.seed, progress=progress)
@@ -227,12 +229,15 @@ def _train_arm(
         _tell(progress, "evaluating", 0.0)
         planned = _planned(workspace, dataset.experiment.id)
         findings, evaluation = evaluate_persuadability(model, dataset, config, plan=planned, design=design.verdicts())
+        halves = half_samples(model, dataset, config, progress=progress)
         drawn = figures.uplift_figures(model, dataset, evaluation)
         lines = gate_lines(findings)
-        card = persuadability_card(workspace.settings.name, dataset, config, findings, lines, evaluation=evaluation, now=now, coverage=model.coverage)
+        measured: dict[str, Any] = {"evaluation": evaluation, "halves": halves}
+        card = persuadability_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage, **measured)
         about = {"experiment": dataset.experiment.id, "arm": dataset.arm, "as_of": str(dataset.as_ofs.max()), **dataset.scale.to_state()}
         facts = _facts(dataset) | {"dataset_hash": dataset.hash, "rows": len(dataset)} | about
-        metadata, files = _metadata(workspace, name, now, facts), {UPLIFT: uplift_document(evaluation)}
+        metadata, files = _metadata(workspace, name, now, facts), {UPLIFT: uplift_document(evaluation, halves)}
+        run.metrics(halves.metrics())
         digest = _log(run, model, findings, drawn, card=card, metadata=metadata, files=files)
         version = _register(tracking, name, run, findings, digest=digest, now=now)
         _tell(progress, "evaluating", 1.0)

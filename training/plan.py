@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError, model_validator
 from features.history import History
 from features.vocabulary import Experiment, Frozen
 from features.workspace import Workspace
-from training.config import PersuadabilityConfig
+from training.config import Analysis
 from training.gates import GateLine
 from training.snapshots import connect
 
@@ -41,7 +41,7 @@ class Plan(Frozen):
 
     `arms` gives each arm, control among them, its probability; `unit` is what is drawn as one, within `strata` (columns of people), by hash or `blocked`;
     `holdout` is the share of people kept out; `metric` is what is tested for differences between people, the average effect two-sided at `average_alpha`;
-    `analysis` is everything else that a training is told (capacity, levels of the gate, learner and parameters, seed), and the training takes it from here;
+    `analysis` is everything else that decides (capacity, levels of the gate, learner and parameters, seed), and the training takes it from here;
     `sizing` holds the assumptions and the numbers that followed, `reasoning` the same in words; `amends` is the hash of the plan before.
     """
 
@@ -58,7 +58,7 @@ class Plan(Frozen):
     holdout: float = Field(default=0.0, ge=0, lt=1)
     metric: str = "autoc"
     average_alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    analysis: PersuadabilityConfig = PersuadabilityConfig()
+    analysis: Analysis = Analysis()
     sizing: Mapping[str, float | None] = Field(default_factory=dict)
     reasoning: tuple[str, ...] = ()
     amends: str | None = None

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from features.vocabulary import Experiment
 from features.workspace import Workspace
 from training.assignment import eligible
-from training.config import PersuadabilityConfig, read_config
+from training.config import Analysis, PersuadabilityConfig, read_config
 from training.plan import Plan, PlanError, Unit, read_plan
 from training.power import Assumptions, PowerError, Progress, simulated
 from training.sizing import Sizing
@@ -104,14 +104,14 @@ def planned(workspace: Workspace, experiment_id: str, wishes: Wishes, sizing: Si
         raise PlanError("; ".join(f"{'.'.join(map(str, fault['loc'])) or 'plan'}: {fault['msg']}" for fault in error.errors())) from None
 
 
-def _analysis(workspace: Workspace, wishes: Wishes) -> PersuadabilityConfig:
+def _analysis(workspace: Workspace, wishes: Wishes) -> Analysis:
     """Return what audience.toml says of the training, with what is wished instead."""
-    said = _config(workspace).model_dump()
+    said = _config(workspace).model_dump(include=set(Analysis.model_fields))
     if wishes.capacity is not None:
         said["capacity"] = wishes.capacity
     if wishes.learner is not None:
         said["model"] = {**said["model"], "learner": wishes.learner}
-    return PersuadabilityConfig(**said)
+    return Analysis(**said)
 
 
 def shares(given: Sequence[str], experiment: Experiment) -> dict[str, float]:

@@ -1,7 +1,7 @@
 import pytest
 
 from features.workspace import Workspace
-from training.config import AffinityConfig, ConfigError, parameters, parse_config, read_config
+from training.config import AffinityConfig, ConfigError, PersuadabilityConfig, parameters, parse_config, read_config
 
 
 def test_defaults_need_no_table():
@@ -33,6 +33,8 @@ def test_the_workspace_table_is_read(tmp_path):
         ({"persuadability": {"model": {"folds": 5}}}, r"is no parameter of Persuadability.*Did you mean 'n_folds'"),
         ({"affinity": {"spacing_days": 5}}, "reach past the next snapshot"),
         ({"affinity": {"horizon_days": 0}}, r"horizon_days.*greater than or equal to 1.*given: 0"),
+        ({"persuadability": {"half_samples": 19}}, r"half_samples: .*0 for none, or at least 20.*given 19"),
+        ({"persuadability": {"half_samples": -1}}, r"half_samples.*greater than or equal to 0"),
         ({"persuadability": {"capacity": 1.5}}, r"capacity.*less than or equal to 1.*given: 1\.5"),
     ],
 )
@@ -47,6 +49,12 @@ def test_parameters_are_flat_and_complete():
     assert flat["gate.ece"] == 0.02
     assert "labels" not in flat
     assert flat["seed"] == 0
+
+
+def test_half_samples_are_drawn_unless_none_are_wanted():
+    assert PersuadabilityConfig().half_samples == 100
+    assert [PersuadabilityConfig(half_samples=draws).half_samples for draws in (0, 20)] == [0, 20]
+    assert parameters(PersuadabilityConfig())["half_samples"] == 100, "a run logs it"
 
 
 def test_configuration_cannot_change():

@@ -100,6 +100,7 @@ def test_a_broken_draw_cannot_become_champion(trainable, by_hand):
     stages = []
     (run,) = train_persuadability(workspace, "chosen", now=NOW, progress=lambda stage, _: stages.append(stage)).runs
     assert "dealing the arms anew" in stages
+    assert "half-samples" in stages
     (line,) = [line for line in run.lines if line.name == "randomisation"]
     assert not line.passed
     assert "broken balance" in line.words
@@ -119,6 +120,24 @@ def test_the_artefact_of_an_uplift_keeps_the_whole_evaluation_and_the_card_tells
     told = whole["policies"][2]["over_random"]
     assert f"{told['value']:.4f} [{told['low']:.4f}, {told['high']:.4f}]" in card
     assert f"| 5 | {whole['gates']['predicted'][4]:+.4f} | {whole['gates']['effect'][4]:+.4f} |" in card
+
+
+def test_standard_errors_by_half_samples_stand_beside_the_exact_ones_and_decide_nothing(trained, artefacts):
+    workspace, _, arms, _ = trained
+    folder = artefacts[arms[0].name]
+    halves = json.loads((folder / "uplift.json").read_text(encoding="utf-8"))["half_samples"]
+    metrics = {run.run_id: run.metrics for run in Tracking.of(workspace).runs()}[arms[0].run_id]
+    assert halves["draws"] == 100
+    assert set(halves["se"]) == set(arms[0].findings.metrics)
+    assert {f"{name}.se_half": pytest.approx(se) for name, se in halves["se"].items()} == {key: metrics[key] for key in metrics if key.endswith(".se_half")}
+    exact = arms[0].findings.metrics["ate"].se
+    assert halves["se"]["ate"] == pytest.approx(exact, rel=0.3)
+    assert halves["se"]["ate"] != exact
+    assert "se_half" not in json.dumps(arms[0].findings.to_state())
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert "| value | standard error | by half-samples | interval |" in card
+    assert f"| {exact:.4f} | {halves['se']['ate']:.4f} | [" in card
+    assert "100 draws of half of the assignment units" in card
 
 
 def test_the_artefact_of_affinity_keeps_what_drift_is_measured_by(trained, artefacts):
@@ -222,12 +241,16 @@ def test_a_planned_experiment_is_analysed_as_planned_whatever_is_asked_for(train
     folder = folder_of(trainable, "story")
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text(plan.document(), encoding="utf-8")
-    asked = read_config(trainable).persuadability.model_copy(update={"capacity": 0.1, "seed": 4})
+    asked = read_config(trainable).persuadability.model_copy(update={"capacity": 0.1, "seed": 4, "half_samples": 0})
     first, *_ = train_persuadability(trainable, "story", now=NOW, config=asked).runs
     assert first.findings.gate == {"autoc_alpha": 0.002, "slope_alpha": 0.01, "policy_alpha": 0.05, "capacity": 0.35}
     assert first.findings.about["plan"]["hash"] == plan.hash
     run = {run.run_id: run for run in Tracking.of(trainable).runs()}[first.run_id]
     assert (run.parameters["seed"], run.parameters["model.learner"], run.parameters["model.num_trees"]) == ("3", "x", "5")
+    assert run.parameters["half_samples"] == "0", "what decides nothing is no part of a plan"
+    assert not [name for name in run.metrics if name.endswith(".se_half")]
+    (card,) = (trainable.artifacts / first.name / first.run_id).rglob("card.md")
+    assert "| value | standard error | interval |" in card.read_text(encoding="utf-8")
 
 
 def test_a_failed_training_leaves_a_failed_run_and_no_version(trainable):

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from features.vocabulary import Experiment, VocabularyError
-from training.config import PersuadabilityConfig
-from training.plan import Plan, PlanError, analysis_follows, drawn_probabilities, first_outcome_at, follows, read_plan, read_plans, write_plan
+from training.config import Analysis
+from training.plan import Plan, PlanError, analysis_follows, drawn_probabilities, first_outcome_at, folder_of, follows, read_plan, read_plans, write_plan
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 THIRDS = dict.fromkeys(("control", "letter", "Card"), 1 / 3)
@@ -68,7 +68,7 @@ def test_an_edited_plan_is_noticed(workspace):
 def test_an_amendment_names_the_plan_before_it(workspace):
     write_plan(workspace, plan())
     later = NOW + timedelta(hours=1)
-    amended = plan(created_at=later, analysis=PersuadabilityConfig(capacity=0.1), amends=plan().hash)
+    amended = plan(created_at=later, analysis=Analysis(capacity=0.1), amends=plan().hash)
     assert write_plan(workspace, amended).name == "plan-2.json"
     assert read_plan(workspace, "story") == amended
     assert read_plans(workspace, "story") == (plan(), amended)
@@ -153,6 +153,25 @@ def test_a_draw_by_a_plan_that_was_replaced_is_noticed(workspace):
 def test_a_plan_names_an_analysis_that_can_be_made(model):
     with pytest.raises(ValueError, match=r"learner|num_trees|wrong type"):
         plan(analysis={"model": model})
+
+
+BEFORE_HALF_SAMPLES = """{"plan": {"amends": null, "analysis": {"capacity": 0.1, "gate": {"autoc_alpha": 0.005, "policy_alpha": 0.05, "slope_alpha": 0.01},
+    "minimum_per_arm": 100, "model": {"learner": "x", "n_folds": 4}, "seed": 3}, "arms": {"Card": 0.25, "control": 0.5, "letter": 0.25}, "average_alpha": 0.05,
+    "blocked": false, "control": "control", "created_at": "2026-10-01T09:00:00+00:00", "engagement": "higher", "experiment": "story", "holdout": 0.0,
+    "hypothesis": "The letter helps.", "metric": "autoc", "outcome": "pledge", "reasoning": [], "sizing": {}, "strata": [], "unit": "person"},
+    "sha256": "798353549e1abebc76e59374aabb9e14234c7e55da06912c1e4d166ae0375853"}"""
+"""A plan as the release wrote it that had no `half_samples`."""
+
+
+def test_a_plan_of_before_half_samples_still_verifies_and_holds_what_decides(workspace):
+    folder = folder_of(workspace, "story")
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(BEFORE_HALF_SAMPLES, encoding="utf-8")
+    analysis = read_plan(workspace, "story").analysis
+    assert (analysis.capacity, analysis.seed, analysis.gate.autoc_alpha, analysis.model["learner"]) == (0.1, 3, 0.005, "x")
+    (folder / "plan.json").write_text(BEFORE_HALF_SAMPLES.replace('"seed": 3', '"seed": 3, "half_samples": 50'), encoding="utf-8")
+    with pytest.raises(PlanError, match="is no plan"):
+        read_plan(workspace, "story")
 
 
 def test_levels_can_be_stricter_and_never_looser():
