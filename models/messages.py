@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,15 +108,11 @@ class Messages(BaseEstimator):
     def verdict(self) -> str:
         """Return in words which message is best, by how much, and whether choosing by person does better."""
         check_is_fitted(self, "contrasts_")
-        first = max(self.arms_, key=lambda arm: self.effects_[arm].value)
-        harm = f"lowers the outcome on average ({_told(self.effects_[first])})" if self.best_ == self.control else ""
         if self.lead_ is None or self.by_person_ is None:
-            return f"there is one message, {first}, and it {harm}: it is sent to nobody" if harm else f"there is one message, {first}: nothing to choose"
-        clear = "clearly ahead of the next" if self.lead_.value > _LEAD_Z * self.lead_.se else "not clearly ahead of the next"
-        words = f"even the best message, {first}, {harm}; " if harm else f"{first} works best on average, {clear} ({_told(self.lead_)}); "
-        gain = f"choosing by person gains {_told(self.by_person_)} per person over {'sending none' if harm else 'it'}"
-        to_all = "so nothing is sent" if harm else "so it is sent to all"
-        return words + gain + (": shown to do better" if self.personal_ else f": not shown to do better, {to_all}")
+            (only,) = self.arms_
+            harm = f"lowers the outcome on average ({told(self.effects_[only])})" if self.best_ == self.control else ""
+            return f"there is one message, {only}, and it {harm}: it is sent to nobody" if harm else f"there is one message, {only}: nothing to choose"
+        return choice_words(self.effects_, self.lead_, self.by_person_, best=self.best_, personal=self.personal_)
 
     def _drawn(self, treatment: ArrayLike, propensity: pd.DataFrame, n_rows: int) -> tuple[Integers, Floats]:
         """Return each row's arm (n,), 0 for control, and the probabilities (n, K + 1); raises ValueError."""
@@ -158,6 +154,23 @@ class Messages(BaseEstimator):
         self.personal_ = bool(self.by_person_.se > 0 and bound > 0)
 
 
+def choice_words(
+    effects: Mapping[str, Estimate], lead: Estimate, by_person: Estimate, *, best: str, personal: bool, said: Callable[[Estimate], str] | None = None
+) -> str:
+    """Return in words what `Messages` found of several: its attributes of these names; `best` is none of `effects` where even the first is shown to do harm.
+
+    `said` gives the words of an estimate, by default `told`.
+    """
+    say, first = said or told, max(effects, key=lambda arm: effects[arm].value)
+    harm = best not in effects
+    clear = "clearly ahead of the next" if lead.value > _LEAD_Z * lead.se else "not clearly ahead of the next"
+    good = f"{first} works best on average, {clear} ({say(lead)}); "
+    words = f"even the best message, {first}, lowers the outcome on average ({say(effects[first])}); " if harm else good
+    gain = f"choosing by person gains {say(by_person)} per person over {'sending none' if harm else 'it'}"
+    to_all = "so nothing is sent" if harm else "so it is sent to all"
+    return words + gain + (": shown to do better" if personal else f": not shown to do better, {to_all}")
+
+
 _ROUNDING = 1e-6
 _Z = float(stats.norm.ppf(1 - ALPHA))
 _LEAD_Z = float(stats.norm.ppf(0.975))
@@ -180,5 +193,6 @@ def _choices(effects: Floats, raw: Floats, trial: Trial) -> tuple[Integers, Inte
     return np.argmax(_with_none(np.column_stack(shrunk)), axis=1), single
 
 
-def _told(estimate: Estimate) -> str:
+def told(estimate: Estimate) -> str:
+    """Return an estimate in words, in units of the outcome."""
     return f"{estimate.value:+.4f}, {estimate.coverage:.0%} interval [{estimate.low:+.4f}, {estimate.high:+.4f}]"

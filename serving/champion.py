@@ -20,8 +20,9 @@ from models.affinity import TopicAffinity
 from models.explanation import Contributions
 from models.outcome_scale import OutcomeScale, OutcomeScaleError
 from models.persuadability import Persuadability
+from serving.messages import MessagesError, message_choice
 from serving.names import ScoreName
-from serving.schemas import Basis, Scale, Unit
+from serving.schemas import Basis, MessageChoice, Scale, Unit
 from serving.uplift import UpliftWire, uplift_wire
 
 _FEW = 32
@@ -94,6 +95,12 @@ class Champion:
         """Whether a positive value means less of the outcome."""
         return self.uplift is not None and self.uplift.turned
 
+    @property
+    def messages(self) -> MessageChoice | None:
+        """The choice among the messages of the experiment, as the training found it; None where there was none to make."""
+        about = self.evaluation.get("about")
+        return message_choice(about.get("messages"), self.uplift) if isinstance(about, Mapping) and self.uplift is not None else None
+
     def answers(self, score: ScoreName) -> bool:
         """Return whether this model makes that score."""
         return score.model == self.name and (score.topic is None or score.topic in self._topics())
@@ -161,7 +168,12 @@ def load_champion(folder: Path, key: bytes, *, threads: int) -> Champion:
     if not isinstance(model, TopicAffinity | Persuadability):
         raise ChampionError(f"{name} {version}: a {type(model).__name__} cannot be served")
     model.n_jobs = threads
-    return Champion(name, version, digest, promoted_at, pointer, metadata, model, _read_card(place), _read_evaluation(place))
+    champion = Champion(name, version, digest, promoted_at, pointer, metadata, model, _read_card(place), _read_evaluation(place))
+    try:
+        _ = champion.messages
+    except MessagesError as error:
+        raise ChampionError(f"{name} {version}: {error}") from None
+    return champion
 
 
 def _read_pointer(folder: str, text: str) -> tuple[str, str, str, str | None]:

@@ -17,8 +17,8 @@ from models.columns import ColumnsError, check_columns
 from serving.bands import cut, sample_rows
 from serving.champion import Champion, load_champion
 from serving.names import ScoreName, workspace_scores
-from serving.refusal import RefusalError, load_refusal
-from serving.schemas import AverageEffect, Bands
+from serving.refusal import Refusal, RefusalError, load_refusal
+from serving.schemas import Bands
 
 POINTERS = ("champion.json", "refused.json")
 
@@ -32,7 +32,7 @@ class Loaded:
     vectors: Vectors | None = None
     vectors_stamp: str = ""
     champions: Mapping[str, Champion] = field(default_factory=dict)
-    refusals: Mapping[str, AverageEffect] = field(default_factory=dict)
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
     mismatched: frozenset[str] = frozenset()
     """Names of champions whose columns are not those of the vectors: they score nobody."""
     bands: Mapping[str, Bands] = field(default_factory=dict)
@@ -126,7 +126,7 @@ def _champions(workspace: Workspace, before: Loaded, threads: int, faults: list[
     return champions
 
 
-def _refusals(workspace: Workspace, champions: Mapping[str, Champion], faults: list[str]) -> dict[str, AverageEffect]:
+def _refusals(workspace: Workspace, champions: Mapping[str, Champion], faults: list[str]) -> dict[str, Refusal]:
     refusals = {}
     for path in sorted(workspace.models.glob("*/refused.json")):
         if path.parent.name in champions:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from features.vocabulary import Language
 from models.outcome_scale import OutcomeScale
-from serving.schemas import AverageEffect, RefusalCode
+from serving.messages import MessagesError, message_choice
+from serving.schemas import AverageEffect, MessageChoice, RefusalCode
 from serving.uplift import uplift_wire
 from serving.words import draw_words, plan_words, refusal_words, turned_words
 
@@ -21,20 +23,31 @@ class RefusalError(ValueError):
     """`refused.json` cannot be read; the message says which."""
 
 
-def load_refusal(folder: Path) -> AverageEffect:
-    """Return the average effect in `models/<name>/refused.json`, in the served scale. Raises RefusalError."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is known of a refused model: the `average` effect, and the choice among the `messages` of its experiment where there are several."""
+
+    average: AverageEffect
+    messages: MessageChoice | None
+
+
+def load_refusal(folder: Path) -> Refusal:
+    """Return what `models/<name>/refused.json` holds, in the served scale. Raises RefusalError."""
     try:
         document = json.loads((folder / "refused.json").read_text(encoding="utf-8"))
         ate, low, high, coverage = (float(document[name]) for name in ("ate", "low", "high", "coverage"))
         verdict, failed = str(document["verdict"]), _names(document["failed"])
         wire = uplift_wire(OutcomeScale.from_state(document))
+        messages = message_choice(document.get("messages"), wire, sound=RANDOMISATION not in failed)
+    except MessagesError as error:
+        raise RefusalError(f"{folder.name}: refused.json: {error}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         what = "an object with verdict, failed, ate, low, high, coverage, outcome_unit and sign_turned"
         raise RefusalError(f"{folder.name}: refused.json is not {what}; train the model again and promote it") from None
     if not all(map(math.isfinite, (ate, low, high, coverage))):
         raise RefusalError(f"{folder.name}: refused.json holds a number that is not finite")
     value, low, high = (number * wire.factor for number in (ate, low, high))
-    return AverageEffect(value, low, high, coverage, wire.scale, verdict, failed, wire.turned)
+    return Refusal(AverageEffect(value, low, high, coverage, wire.scale, verdict, failed, wire.turned), messages)
 
 
 def refusal_code(average: AverageEffect) -> RefusalCode:

@@ -177,8 +177,48 @@ class Bands:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference with its interval, which holds with probability `coverage`."""
+
+    value: float
+    low: float
+    high: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEffect:
+    """The average effect of a message against control; `p_value` is two-sided, after Holm's procedure over all messages of the experiment."""
+
+    message: str
+    value: float
+    low: float
+    high: float
+    coverage: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageChoice:
+    """Which message of an experiment is `best` on average, by how much it `lead`s, and what choosing by person gains over sending it to all.
+
+    `best` is the control where even the first of `effects`, the highest, is shown to do harm; `personal` says whether the gain `by_person` is shown.
+    `scale` and `sign_turned` as of a score.
+    """
+
+    best: str
+    effects: list[MessageEffect]
+    lead: Difference
+    by_person: Difference
+    personal: bool
+    scale: UpliftScale
+    words: str
+    sign_turned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """A champion: what it is, what it was trained on, how good it is; `card` is Markdown."""
+    """A champion: what it is, what it was trained on, how good it is; `card` is Markdown. `messages` where it is of one of several messages."""
 
     name: str
     version: str
@@ -189,15 +229,17 @@ class ModelSummary:
     scores: dict[str, Bands]
     metrics: dict[str, Any]
     card: str | None
+    messages: MessageChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedModel:
-    """A model that the gate refused: it scores nobody. `code` as where a score would stand."""
+    """A model that the gate refused: it scores nobody. `code` as where a score would stand; `messages` as of a champion."""
 
     name: str
     code: RefusalCode
     average: AverageEffect
+    messages: MessageChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)

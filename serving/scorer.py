@@ -94,7 +94,8 @@ def _refused(asking: _Asking, name: str, one: ScoreName | None, position: int) -
             return None
         code = "vectors_mismatch"
     else:
-        average = loaded.refusals.get(one.model)
+        refusal = loaded.refusals.get(one.model)
+        average = None if refusal is None else refusal.average
         code = "no_model" if average is None else refusal_code(average)
     words = refusal_words(code, asking.language) if average is None else refused_words(average, asking.language)
     if hint is not None:

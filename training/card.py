@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +136,7 @@ def persuadability_card(
         _section("How good it is", _uplift_table(findings, halves, config.capacity)),
         _section("Effects by fifth of predicted uplift", _fifths_table(evaluation.gates)),
         _section("What contacting some people gains", _policies_table(evaluation)),
+        *([_section("Among the messages", _messages_table(about["messages"], dataset))] if "messages" in about else []),
         _section("Gate, as of this training", "\n".join(f"- {line}" for line in lines)),
         _section(
             "What to know before using it",
@@ -258,6 +260,20 @@ def _policies_table(evaluation: Evaluation) -> str:
     limit = f"Without a limit, whoever is predicted to gain: {open_one.share:.0%} of people, {_cell(open_one.over_everybody)} over everybody."
     head = ["share contacted", "over nobody", "over everybody", "over as many at random", "over as many by baseline risk"]
     return f"{_table(head, rows)}\n\nIn units of the outcome per person of everyone, those ranked highest first. {limit}"
+
+
+def _messages_table(choice: Mapping[str, Any], dataset: TrialDataset) -> str:
+    """Return the average effect of each message of the experiment, the highest first, and whether choosing by person does better than the best."""
+    effects = {arm: Estimate.from_state(state) for arm, state in choice["effects"].items()}
+    rows = []
+    for arm, effect in sorted(effects.items(), key=lambda item: -item[1].value):
+        interval = f"[{effect.low:+.4f}, {effect.high:+.4f}] ({effect.coverage:.0%})"
+        p = choice["adjusted"][arm]
+        of_this = ", of this model" if arm == dataset.arm else ""
+        rows.append([f"`{arm}`{of_this}", f"{effect.value:+.4f}", interval, "below 0.001" if p < 0.001 else f"{p:.3f}"])
+    head = ["message", f"average effect against `{dataset.experiment.control}`", "interval", "p after Holm's procedure"]
+    how = "on the people whose stratum has every arm, with outcome models of all arms: so an effect can differ a little from the one above"
+    return f"{_table(head, rows)}\n\nIn words: {choice['words']}. Messages are compared {how}."
 
 
 def _design_list(findings: Findings) -> str:

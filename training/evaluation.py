@@ -82,11 +82,13 @@ def evaluate_persuadability(
     *,
     plan: Mapping[str, Any] | None = None,
     design: Mapping[str, Any] | None = None,
+    messages: Mapping[str, Any] | None = None,
 ) -> tuple[Findings, UpliftEvaluation]:
     """Return what the uplift is worth out of fold: every person judged by models that saw neither the person nor the person's unit.
 
     `plan` says whether the analysis follows the experiment's plan: its `hash`, and `lines` of (name, whether it holds, words).
-    `design` is what the check of the draw found: `lines` of (name, verdict, words).
+    `design` is what the check of the draw found: `lines` of (name, verdict, words). `messages` is the choice among the experiment's messages
+    (`training.choice.MessageChoice.to_state`), of which this is one.
     """
     evaluation = model.evaluate(capacity=config.capacity, turned=dataset.scale.turned)
     gate = {f"{name}_alpha": getattr(config.gate, f"{name}_alpha") for name in ("autoc", "slope", "policy")}
@@ -101,6 +103,7 @@ def evaluate_persuadability(
         **dataset.counts,
         **({} if plan is None else {"plan": dict(plan)}),
         **({} if design is None else {"design": dict(design)}),
+        **({} if messages is None else {"messages": dict(messages)}),
     }
     return Findings("persuadability", evaluation.estimates, gate | {"capacity": config.capacity}, about), evaluation
 

@@ -26,7 +26,7 @@ from training import figures
 from training.card import affinity_card, persuadability_card
 from training.choice import MessageChoice, message_choice
 from training.config import AffinityConfig, PersuadabilityConfig, parameters, read_config
-from training.design_check import Report, check_rows
+from training.design_check import check_rows
 from training.evaluation import MODEL, evaluate_affinity, evaluate_persuadability, flat_metrics, half_samples, summary, uplift_document
 from training.gates import Findings, GateLine, gate_lines
 from training.learning import learning_curve
@@ -192,9 +192,9 @@ def train_persuadability(
 ) -> TrainedExperiment:
     """Train one uplift model per arm of the experiment against control, evaluate each out of fold, log the runs and register versions.
 
-    The draw is checked once, on the same rows, and each gate asks what was found. With several messages it is also told which works best on average, and
-    whether choosing by person does better (a run of its own). Where a plan was stored, capacity, levels, model and seed are the plan's; else those of
-    `config`, by default of audience.toml.
+    The draw is checked once, on the same rows, and each gate asks what was found. With several messages it is found first which works best on average, and
+    whether choosing by person does better (a run of its own), and each model says it. Where a plan was stored, capacity, levels, model and seed are the
+    plan's; else those of `config`, by default of audience.toml.
 
     Raises ConfigError, VocabularyError or TrialError, in words.
     """
@@ -207,7 +207,6 @@ def train_persuadability(
     datasets = trial_datasets(rows, config)
     design = check_rows(workspace, rows, seed=config.seed, progress=progress)
     tracking = Tracking.of(workspace)
-    runs = [_train_arm(workspace, tracking, dataset, config, design=design, now=now, progress=progress) for dataset in datasets]
     choice = message_choice(rows, config, progress=progress) if len(datasets) > 1 else None
     if choice is not None:
         name = f"persuadability.{experiment}"
@@ -215,20 +214,28 @@ def train_persuadability(
             run.parameters(parameters(config) | {"now": now.isoformat(), "experiment": experiment})
             run.metrics(choice.metrics())
             run.tags({"summary": choice.words})
-    return TrainedExperiment(runs, choice)
+    told: dict[str, Any] = {"design": design.verdicts(), "messages": None if choice is None else choice.to_state()}
+    return TrainedExperiment([_train_arm(workspace, tracking, dataset, config, told=told, now=now, progress=progress) for dataset in datasets], choice)
 
 
 def _train_arm(
-    workspace: Workspace, tracking: Tracking, dataset: TrialDataset, config: PersuadabilityConfig, *, design: Report, now: datetime, progress: Progress
+    workspace: Workspace,
+    tracking: Tracking,
+    dataset: TrialDataset,
+    config: PersuadabilityConfig,
+    *,
+    told: Mapping[str, Any],
+    now: datetime,
+    progress: Progress,
 ) -> TrainedRun:
+    """Train, evaluate and register the model of one arm; `told` are `design` and `messages`, found once for all arms, as findings hold them."""
     name = persuadability_name(dataset.experiment.id, dataset.arm)
     with tracking.run(name, tags=_tags(workspace, "persuadability", now)) as run:
         model = Persuadability(random_state=config.seed).set_params(**config.model)
         run.parameters(parameters(config) | _resolved(model) | {"now": now.isoformat(), "experiment": dataset.experiment.id, "arm": dataset.arm})
         model.fit(dataset.X, dataset.y, treatment=dataset.treatment, propensity=dataset.propensity, groups=dataset.units, progress=progress)
         _tell(progress, "evaluating", 0.0)
-        planned = _planned(workspace, dataset.experiment.id)
-        findings, evaluation = evaluate_persuadability(model, dataset, config, plan=planned, design=design.verdicts())
+        findings, evaluation = evaluate_persuadability(model, dataset, config, plan=_planned(workspace, dataset.experiment.id), **told)
         halves = half_samples(model, dataset, config, progress=progress)
         drawn = figures.uplift_figures(model, dataset, evaluation)
         lines = gate_lines(findings)

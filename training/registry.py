@@ -189,7 +189,7 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def refusal(findings: Findings, lines: tuple[GateLine, ...], scale: OutcomeScale, now: datetime) -> dict[str, Any]:
-    """Return what the service says instead of a persuadability score: the verdict, which lines failed, and the average effect.
+    """Return what the service says instead of a persuadability score: the verdict, which lines failed, the average effect, and the choice among messages.
 
     The effect is in units of the outcome, a difference of shares (-1 to 1) where that is 0 or 1, its sign turned where `scale` says so.
     """
@@ -204,6 +204,7 @@ def refusal(findings: Findings, lines: tuple[GateLine, ...], scale: OutcomeScale
         "coverage": ate.coverage,
         "experiment": about["experiment"],
         "arm": about["arm"],
+        **({"messages": about["messages"]} if "messages" in about else {}),
         "decided_at": now.isoformat(),
     }
 

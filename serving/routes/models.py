@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1", tags=["models"])
     },
 )
 def get_models(request: Request, key: Annotated[Key, Depends(require("scores", "audit"))]) -> Response:
-    """List the models that score now, with their metrics, bands and cards, and those that the gate refused."""
+    """List the models that score now, with their metrics, bands, cards and the choice among messages, and those that the gate refused."""
     server = server_of(request)
     server.record(Answer(new_answer_id(), now(), "api", "GET /v1/models", 200, key.key_id))
     return Response(MODELS_ANSWER.dump_json(models_answer(server.reloader.current)), media_type="application/json")
@@ -36,7 +36,8 @@ def get_models(request: Request, key: Annotated[Key, Depends(require("scores", "
 def models_answer(loaded: Loaded) -> ModelsAnswer:
     """Return what is loaded, as it goes over the wire."""
     models = [summary(loaded, champion) for champion in loaded.champions.values()]
-    return ModelsAnswer(models, [RefusedModel(name, refusal_code(average), average) for name, average in loaded.refusals.items()])
+    refused = [RefusedModel(name, refusal_code(each.average), each.average, each.messages) for name, each in loaded.refusals.items()]
+    return ModelsAnswer(models, refused)
 
 
 def summary(loaded: Loaded, champion: Champion) -> ModelSummary:
@@ -54,6 +55,7 @@ def summary(loaded: Loaded, champion: Champion) -> ModelSummary:
         bands,
         metrics,
         champion.card,
+        champion.messages,
     )
 
 

@@ -121,12 +121,16 @@ def fit_persuadability(vectors, *, seed=0):
 CARD = "# Card\n\nA **small** model.\n\n| metric | value |\n|---|---|\n| log loss | 0.31 |\n"
 
 
-def promote(workspace, name, version, model, vectors, *, card=CARD, scale=SHARE):
-    """What the registry does when a gate is passed: files, signature, then the pointer in one step. `scale` is of an uplift's outcome."""
+def promote(workspace, name, version, model, vectors, *, card=CARD, scale=SHARE, messages=None):
+    """What the registry does when a gate is passed: files, signature, then the pointer in one step. `scale` is of an uplift's outcome.
+
+    `messages` is the choice among messages that the training found, of which this is one.
+    """
     folder = workspace.models / name / version
     metadata = {"name": name, "as_of": AS_OF.isoformat(), "definitions_hash": vectors.definitions_hash}
     metadata |= scale.to_state() if isinstance(model, Persuadability) and scale else {}
-    files = {"card.md": card.encode(), "evaluation.json": json.dumps({"metrics": {"log_loss": {"value": 0.31}}}).encode()}
+    evaluation = {"metrics": {"log_loss": {"value": 0.31}}, "about": {} if messages is None else {"messages": messages}}
+    files = {"card.md": card.encode(), "evaluation.json": json.dumps(evaluation).encode()}
     artefact.save(model, folder, metadata=metadata, files=files)
     artefact.sign(folder, workspace.signing_key())
     point(workspace, name, version)

@@ -101,6 +101,7 @@ def test_a_broken_draw_cannot_become_champion(trainable, by_hand):
     (run,) = train_persuadability(workspace, "chosen", now=NOW, progress=lambda stage, _: stages.append(stage)).runs
     assert "dealing the arms anew" in stages
     assert "half-samples" in stages
+    assert "messages" not in run.findings.about, "one message is no choice"
     (line,) = [line for line in run.lines if line.name == "randomisation"]
     assert not line.passed
     assert "broken balance" in line.words
@@ -138,6 +139,24 @@ def test_standard_errors_by_half_samples_stand_beside_the_exact_ones_and_decide_
     assert "| value | standard error | by half-samples | interval |" in card
     assert f"| {exact:.4f} | {halves['se']['ate']:.4f} | [" in card
     assert "100 draws of half of the assignment units" in card
+
+
+def test_every_model_of_several_messages_says_which_works_best(trained, artefacts):
+    workspace, _, arms, _ = trained
+    (logged,) = [run.metrics for run in Tracking.of(workspace).runs() if run.name == "persuadability.story"]
+    for run in arms:
+        found = run.findings.about["messages"]
+        assert set(found) == {"effects", "adjusted", "best", "lead", "by_person", "personal", "words"}
+        assert found["best"] == "letter"
+        assert found["effects"]["letter"]["value"] == pytest.approx(logged["ate.letter"])
+        card = (artefacts[run.name] / "card.md").read_text(encoding="utf-8")
+        section = card.partition("## Among the messages")[2].partition("\n## ")[0]
+        assert found["words"] in section
+        assert section.index("`letter`") < section.index("`Card`"), "the best comes first"
+        assert f"`{run.findings.about['arm']}`, of this model | {found['effects'][run.findings.about['arm']]['value']:+.4f} | [" in section
+        assert found["adjusted"]["letter"] < 0.001
+        assert "| below 0.001 |" in section
+        assert f"| {found['adjusted']['Card']:.3f} |" in section
 
 
 def test_the_artefact_of_affinity_keeps_what_drift_is_measured_by(trained, artefacts):

@@ -38,8 +38,9 @@ def models(trained):
     return {name: tracking.download(tracking.version(name), workspace.root.parent / name) for name in (affinity.name, arms[0].name)}
 
 
-def findings(kind, *, design="ok", **changed):
+def findings(kind, *, design="ok", messages=None, **changed):
     checked = {} if design is None else {"design": {"lines": [["balance", design, "p .0042"]]}}
+    checked |= {} if messages is None else {"messages": messages}
     if kind == "affinity":
         values = {
             "prior.log_loss": 0.4,
@@ -194,12 +195,27 @@ def test_the_service_reads_from_a_refusal_which_lines_failed(workspace, register
     code, words = said
     register(STORY, metadata=OutcomeScale("outcome", turned=True).to_state(), **changed)
     assert not promote(workspace, STORY, now=NOW).accepted
-    average = load_refusal(workspace.models / STORY)
+    average = load_refusal(workspace.models / STORY).average
     assert (average.failed, refusal_code(average)) == (failed, code)
     assert (average.scale, average.sign_turned, average.value) == ("uplift", True, changed.get("ate", 0.05))
     assert words in average.verdict
     assert all(name.lower() in average.verdict.lower() for name in failed)
     assert ("must not be sent" in average.verdict) == (code == "message_lowers")
+
+
+def test_a_refusal_says_which_message_works_best(workspace, register, trained):
+    _, _, arms, _ = trained
+    register(STORY, slope=0.0)
+    assert not promote(workspace, STORY, now=NOW).accepted
+    assert load_refusal(workspace.models / STORY).messages is None, "the findings of one message, or of a release before"
+    chosen = arms[0].findings.about["messages"]
+    register(STORY, slope=0.0, messages=chosen)
+    assert not promote(workspace, STORY, now=NOW).accepted
+    found = load_refusal(workspace.models / STORY).messages
+    assert (found.best, found.personal, found.scale) == (chosen["best"], chosen["personal"], "uplift_pp")
+    assert {each.message: (each.value, each.p_value) for each in found.effects} == {
+        arm: (effect["value"] * 100, chosen["adjusted"][arm]) for arm, effect in chosen["effects"].items()
+    }
 
 
 def test_an_uplift_without_an_average_effect_leaves_no_answer(workspace, register):
@@ -219,7 +235,7 @@ def test_the_average_effect_of_a_broken_draw_is_not_to_be_relied_on(workspace, r
     for changed, failed in (({"design": "broken"}, 1), ({"design": "broken", "slope": 0.0}, 2)):
         register(STORY, **changed)
         assert not promote(workspace, STORY, now=NOW).accepted
-        average = load_refusal(workspace.models / STORY)
+        average = load_refusal(workspace.models / STORY).average
         assert len(average.failed) == failed
         assert "not to be relied on either" in average.verdict
         assert refused_words(average, "en").endswith(refusal.draw_words("en"))
