@@ -1,5 +1,7 @@
 """Every case of every law pack is asked, and every rule is shown to refuse somebody and to leave somebody alone."""
 
+from datetime import timedelta
+
 import pytest
 from pydantic import ValidationError
 
@@ -10,6 +12,8 @@ from features.permission.packs import load_pack, shipped
 from features.permission.use import JURISDICTIONS
 
 CASES = [pytest.param(name, case, id=f"{name}: {case.id}") for name in JURISDICTIONS for case in load_pack(name).cases]
+
+ONE = timedelta(days=1)
 
 
 @pytest.mark.parametrize(("name", "case"), CASES)
@@ -45,11 +49,15 @@ def test_every_rule_has_its_cases_in_the_file_it_stands_in(file):
         assert {rule.code, "allowed"} <= {case.expected for case in file.cases if case.rule == rule.id}, rule.id
 
 
-@pytest.mark.parametrize("file", [file for file in shipped().values() if file.rules], ids=lambda file: file.id)
-def test_the_day_before_a_rule_is_in_force_is_a_case(file):
-    begins = {rule.begins for rule in file.rules} - {None}
-    days = {case.at.date() for name in JURISDICTIONS for case in load_pack(name).cases}
-    assert all(day.replace(day=day.day - 1) in days for day in begins)
+@pytest.mark.parametrize("name", JURISDICTIONS)
+def test_the_first_day_of_every_rule_is_a_case_and_the_day_before(name):
+    pack = load_pack(name)
+    for rule in pack.rules:
+        if rule.begins is not None:
+            on = {day: {case.expected for case in pack.cases if case.rule == rule.id and case.at.date() == day} for day in (rule.begins, rule.begins - ONE)}
+            assert rule.code in on[rule.begins], f"{name}: {rule.id} on its first day"
+            assert rule.code not in on[rule.begins - ONE], f"{name}: {rule.id} on the day before"
+            assert on[rule.begins - ONE], f"{name}: {rule.id} on the day before"
 
 
 def test_what_a_case_leaves_out_is_not_known():
