@@ -103,6 +103,7 @@ PEOPLE = Table(
         Column("joined_at", "time", "when the person became known to the organisation", nullable=True, unit="UTC"),
         Column("status", "text", "the tie with the organisation", allowed=STATUSES),
         Column("source_id", "text", "the source the person came from (`sources.source_id`)"),
+        Column("informed_at", "time", "when a person whose data came from elsewhere was told so (GDPR, article 14)", nullable=True, unit="UTC"),
     ),
     append_only=False,
 )
@@ -118,6 +119,13 @@ SOURCES = Table(
         Column("notice_hash", "text", "hash of the wording that people were shown", nullable=True),
         Column("political_purpose_stated", "flag", "whether that wording named a political purpose", default="false"),
         Column("expires_at", "time", "when it may no longer be used", nullable=True, unit="UTC", future=True),
+        Column(
+            "supports_sponsor",
+            "flag",
+            "whether the petition or event itself supports the organisation: else signing it makes nobody a regular contact",
+            default="false",
+        ),
+        Column("election_id", "text", "the election that a voter roll was issued for", nullable=True),
     ),
     append_only=False,
 )

@@ -6,12 +6,13 @@ import contextlib
 import os
 import secrets
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from features.permission.settings import PermissionFault, PermissionSettings, parse_permission
 from features.vocabulary import Frozen, Language, Vocabulary, VocabularyError, parse_vocabulary
 
 
@@ -37,6 +38,7 @@ class Workspace:
     root: Path
     settings: Settings
     vocabulary: Vocabulary
+    permission: PermissionSettings = field(default_factory=PermissionSettings)
 
     @classmethod
     def open(cls, root: str | Path) -> Workspace:
@@ -49,7 +51,11 @@ class Workspace:
             raise WorkspaceError(f"{path} does not exist: name a workspace with --workspace or AUDIENCE_WORKSPACE, or make one with `audience init`") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise WorkspaceError(f"{path} is not TOML in UTF-8: {error}") from None
-        return cls(root, _settings(document), parse_vocabulary(document))
+        try:
+            permission = parse_permission(document)
+        except PermissionFault as error:
+            raise WorkspaceError(str(error)) from None
+        return cls(root, _settings(document), parse_vocabulary(document), permission)
 
     @property
     def tables(self) -> Path:
@@ -114,7 +120,7 @@ def create(folder: str | Path) -> Path:
 
 
 _STARTER = Path(__file__).with_name("starter.toml")
-_TABLES = {"workspace", "features", "kinds", "channels", "topics", "attributes", "source_types", "experiments", "training"}
+_TABLES = {"workspace", "features", "kinds", "channels", "topics", "attributes", "source_types", "experiments", "training", "permission", "uses"}
 
 
 def _settings(document: dict[str, Any]) -> Settings:

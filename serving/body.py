@@ -22,7 +22,11 @@ async def read_score_request(request: Request) -> ScoreRequest:
     try:
         return ScoreRequest.model_validate_json(body)
     except ValidationError as error:
-        raise Problem("request_invalid", "The fields in `errors` cannot be used.", errors=_faults(error, ScoreRequest)) from None
+        faults = _faults(error, ScoreRequest)
+        if all(fault["field"].partition(".")[0] == "use" for fault in faults):
+            words = "Say what the scores are for (rule L1): `use` with purpose, channel_class, sponsor_type and jurisdiction; see `errors`."
+            raise Problem("use_incomplete", words, errors=faults) from None
+        raise Problem("request_invalid", "The fields in `errors` cannot be used.", errors=faults) from None
 
 
 def _check_media_type(request: Request) -> None:

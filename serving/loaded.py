@@ -7,8 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 
+from features.database.store import StoreError
+from features.history import HistoryError
+from features.permission.live import Group, Permission
 from features.publication import open_current
 from features.vectors import Vectors, VectorsError
 from features.vocabulary import Vocabulary
@@ -31,6 +35,9 @@ class Loaded:
     settings: Settings
     vectors: Vectors | None = None
     vectors_stamp: str = ""
+    group: Group | None = None
+    """The people of the vectors, to decide on before they are scored; in the order of their ids."""
+    tables_stamp: str = ""
     champions: Mapping[str, Champion] = field(default_factory=dict)
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     mismatched: frozenset[str] = frozenset()
@@ -54,6 +61,12 @@ class Loaded:
         champion = self.champions.get(score.model)
         return champion if champion is not None and champion.answers(score) else None
 
+    def members(self, places: list[int]) -> list[int]:
+        """Return the rows in `group` of people in those rows of the vectors."""
+        assert self.vectors is not None
+        order = self.vectors.ordered[1]
+        return places if order is None else np.argsort(order)[places].tolist()
+
     def rows(self, places: list[int]) -> pd.DataFrame:
         """Return the vectors in those rows (n, F), float32, as the models were fitted on them."""
         assert self.vectors is not None
@@ -63,10 +76,16 @@ class Loaded:
 def stamp(workspace: Workspace) -> tuple[str, ...]:
     """Return the text of every pointer file: it changes when a champion, a refusal or the published vectors change."""
     pointers = [path for name in POINTERS for path in sorted(workspace.models.glob(f"*/{name}"))]
-    return tuple(f"{path}\n{_text(path)}" for path in [workspace.vectors / "CURRENT", *pointers])
+    return (*(f"{path}\n{_text(path)}" for path in [workspace.vectors / "CURRENT", *pointers]), tables_stamp(workspace))
 
 
-def load(workspace: Workspace, *, threads: int, previous: Loaded | None = None) -> Loaded:
+def tables_stamp(workspace: Workspace) -> str:
+    """Return the newest entry in the log of each table that permission is decided from."""
+    logs = (workspace.tables / table / "_delta_log" for table in ("people", "sources", "interactions"))
+    return " ".join(max((path.name for path in log.glob("*.json")), default="") for log in logs)
+
+
+def load(workspace: Workspace, permission: Permission, *, threads: int, previous: Loaded | None = None) -> Loaded:
     """Return what the workspace now holds; what `previous` holds unchanged is kept, and what cannot be loaded stands in `faults`.
 
     A model whose new version is faulty keeps its version of `previous`: a bad promotion never silences a good model.
@@ -75,11 +94,14 @@ def load(workspace: Workspace, *, threads: int, previous: Loaded | None = None) 
     before = previous or Loaded(workspace.vocabulary, workspace.settings)
     vectors, vectors_stamp = _vectors(workspace, before, faults)
     champions = _champions(workspace, before, threads, faults)
+    tables = tables_stamp(workspace)
     loaded = Loaded(
         workspace.vocabulary,
         workspace.settings,
         vectors,
         vectors_stamp,
+        _group(permission, vectors, before, tables, faults),
+        tables,
         MappingProxyType(champions),
         MappingProxyType(_refusals(workspace, champions, faults)),
     )
@@ -104,6 +126,17 @@ def _vectors(workspace: Workspace, before: Loaded, faults: list[str]) -> tuple[V
     except (VectorsError, OSError) as error:
         faults.append(f"vectors: {error}")
         return before.vectors, before.vectors_stamp
+
+
+def _group(permission: Permission, vectors: Vectors | None, before: Loaded, tables: str, faults: list[str]) -> Group | None:
+    """Return the people to decide on; without them nobody is scored."""
+    if vectors is None or (vectors is before.vectors and before.group is not None and tables == before.tables_stamp):
+        return before.group
+    try:
+        return permission.group(vectors.ordered[0])
+    except (HistoryError, StoreError, VectorsError) as error:
+        faults.append(f"permission: {error}")
+        return None
 
 
 def _champions(workspace: Workspace, before: Loaded, threads: int, faults: list[str]) -> dict[str, Champion]:

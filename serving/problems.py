@@ -21,6 +21,7 @@ CODES: dict[str, tuple[int, str]] = {
     "body_too_large": (413, "The body is too large"),
     "media_type_unsupported": (415, "The body must be JSON"),
     "request_invalid": (422, "The request cannot be used"),
+    "use_incomplete": (422, "The use is not stated in full"),
     "internal": (500, "The server failed"),
     "not_ready": (503, "The server has nothing to score with yet"),
     "store_unavailable": (503, "The store cannot be reached"),
@@ -29,12 +30,19 @@ CODES: dict[str, tuple[int, str]] = {
 """code: (HTTP status, title)."""
 
 
-class Problem(Exception):  # noqa: N818 (the RFC's word)
-    """An answer that is an error: a code of `CODES`, what went wrong in words that hold no personal value, and further members."""
+_FORBIDDEN = "The law pack forbids this use"
 
-    def __init__(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
+
+class Problem(Exception):  # noqa: N818 (the RFC's word)
+    """An answer that is an error: a code, what went wrong in words that hold no personal value, and further members.
+
+    The code is one of `CODES`, or, with the `status` it gives, one of a law pack's rules.
+    """
+
+    def __init__(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, status: int | None = None, **members: Any) -> None:
         super().__init__(detail)
         self.code = code
+        self._status = status
         self.detail = detail
         self.headers = dict(headers or {})
         self.members = members
@@ -42,12 +50,12 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
     @property
     def status(self) -> int:
         """The HTTP status of the code."""
-        return CODES[self.code][0]
+        return CODES[self.code][0] if self._status is None else self._status
 
     @property
     def title(self) -> str:
         """The code's title, the same for every occurrence."""
-        return CODES[self.code][1]
+        return CODES[self.code][1] if self._status is None else _FORBIDDEN
 
     def document(self) -> dict[str, Any]:
         """Return the members of the problem+json document."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
+from features.permission.live import Permission
 from features.workspace import Workspace
 from serving.loaded import Loaded, load, stamp
 
@@ -14,8 +15,9 @@ _log = logging.getLogger("audience.loading")
 class Reloader:
     """Holds the current state. `start` loads in the background; `refresh` loads now if a pointer changed; `current` never waits."""
 
-    def __init__(self, workspace: Workspace, *, threads: int, every_seconds: float) -> None:
+    def __init__(self, workspace: Workspace, permission: Permission, *, threads: int, every_seconds: float) -> None:
         self._workspace = workspace
+        self._permission = permission
         self._threads = threads
         self._every_seconds = every_seconds
         self._loaded = Loaded(workspace.vocabulary, workspace.settings, faults=("loading",))
@@ -45,7 +47,7 @@ class Reloader:
             if seen == self._stamp:
                 return
             previous = None if self._stamp is None else self._loaded
-            self._loaded = load(self._workspace, threads=self._threads, previous=previous)
+            self._loaded = load(self._workspace, self._permission, threads=self._threads, previous=previous)
             self._stamp = seen
         _log.info("loaded %d model(s); ready: %s", len(self._loaded.champions), self._loaded.ready)
         for fault in self._loaded.faults:

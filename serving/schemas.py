@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from features.permission.use import Use
 from features.vocabulary import Language
 
 MOST_PEOPLE = 1000
@@ -31,11 +32,22 @@ class ScoreRequest(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        json_schema_extra={"examples": [{"people": ["van:123", "van:456"], "scores": ["affinity:*"], "explain": 3, "language": "en"}]},
+        json_schema_extra={
+            "examples": [
+                {
+                    "people": ["van:123", "van:456"],
+                    "scores": ["affinity:*"],
+                    "use": {"purpose": "campaign_messages", "channel_class": "offline", "sponsor_type": "ngo", "jurisdiction": "be"},
+                    "explain": 3,
+                    "language": "en",
+                }
+            ]
+        },
     )
 
     people: list[Person] = Field(min_length=1, max_length=MOST_PEOPLE, description="person ids; the answer keeps their order")
     scores: list[ScoreName] = Field(min_length=1, max_length=MOST_SCORES)
+    use: Use = Field(description="what the scores are for; it is decided on, for each person, before anything is worked out")
     explain: int = Field(default=0, ge=0, le=MOST_REASONS, strict=True, description="how many reasons each score comes with; 0 for none")
     language: Language | None = Field(default=None, description="the language of reasons and of refusals; by default the workspace's")
 
@@ -137,33 +149,70 @@ class AverageEffect:
 
 @dataclass(frozen=True, slots=True)
 class NoScore:
-    """Why there is no score: a code for programs, words for people."""
+    """Why there is no score: a code for programs, words for people. Where a law pack forbids it, the code is that of its rule."""
 
     name: str
-    code: Literal["unknown_score", "no_model", "ranking_refused", "message_lowers", "vectors_mismatch"]
+    code: str
     words: str
     decision_id: str
     average: AverageEffect | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class PackReference:
+    """Which law pack decided: `digest` is the SHA-256 of its rules. `state` is `confirmed` where a named person, `confirmed_by`, confirmed this version."""
+
+    id: str
+    version: str
+    digest: str
+    state: Literal["unconfirmed", "confirmed"]
+    confirmed_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionBasis:
+    """What the decisions stand on: with the same ledger number, table versions and pack, as of the same time, they are the same again."""
+
+    use: Use
+    pack: PackReference
+    decided_at: datetime
+    ledger: int
+    table_versions: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPermission:
+    """The decision on one person: the id of the rule that forbids the use, and the number of the ledger's event and the source that it stands on."""
+
+    allowed: bool
+    rule: str | None
+    event: int | None
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PersonScores:
-    """One person's scores in the order asked; `code` and `words` are set, and `scores` empty, where the person cannot be scored at all."""
+    """One person's scores in the order asked; `code` and `words` are set, and `scores` empty, where the person may not or cannot be scored at all.
+
+    `permission` is null where nobody of that id is known.
+    """
 
     person: str
     decision_id: str
     scores: list[Score | NoScore]
-    code: Literal["unknown_person"] | None = None
+    code: str | None = None
     words: str | None = None
+    permission: PersonPermission | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreAnswer:
-    """The answer to a request; `answer_id` is its name in the audit log, `as_of` the time of the vectors."""
+    """The answer to a request; `answer_id` is its name in the audit log, `as_of` the time of the vectors, `permission` what was decided on, and how."""
 
     answer_id: str
     as_of: datetime
     scored_at: datetime
+    permission: PermissionBasis
     results: list[PersonScores]
 
 

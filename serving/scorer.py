@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.permission.packs import Rule
 from features.vocabulary import Language
 from models import explanation as explaining
 from serving.bands import band
 from serving.champion import Champion, Served
 from serving.loaded import Loaded
 from serving.names import ScoreName, closest, expand
+from serving.permitting import Permitted, words_of
 from serving.refusal import refusal_code, refused_words
 from serving.schemas import Basis, Explanation, ModelReference, NoScore, PersonScores, Reason, Score, ScoreAnswer, ScoreRequest
 from serving.words import did_you_mean, effect_words, explained_words, no_interval_words, refusal_words
@@ -35,6 +37,7 @@ class _Asking:
     now: datetime
     X: pd.DataFrame
     decisions: list[str]
+    forbidden: Mapping[str, Rule]
 
 
 def asked_names(loaded: Loaded, asked: Sequence[str]) -> list[str]:
@@ -42,28 +45,33 @@ def asked_names(loaded: Loaded, asked: Sequence[str]) -> list[str]:
     return expand(asked, loaded.scores)
 
 
-def score(loaded: Loaded, request: ScoreRequest, *, answer_id: str, now: datetime) -> ScoreAnswer:
-    """Return the answer to a request, people in the order asked; `loaded.vectors` must be there.
+def score(loaded: Loaded, request: ScoreRequest, permitted: Permitted, *, answer_id: str, now: datetime) -> ScoreAnswer:
+    """Return the answer to a request, people in the order asked; `loaded.vectors` must be there. `permitted` is the decision on them, and comes first.
 
-    What cannot be scored is a code in its place: an unknown person or score costs the others nothing.
+    What may not or cannot be scored is a code in its place: it costs the others nothing, and nothing is worked out about it.
     """
     assert loaded.vectors is not None
     places = np.asarray(loaded.vectors.rows(request.people)).tolist()
     decisions = [f"{answer_id}-{index}" for index in range(len(places))]
-    known = [index for index, place in enumerate(places) if place >= 0]
+    there = {index: row for row, index in enumerate(index for index, place in enumerate(places) if place >= 0)}
+    known = [index for index, row in there.items() if permitted.decisions.allowed[row]]
     as_of = _utc(loaded.vectors.as_of)
     language = request.language or loaded.settings.language
     X = loaded.rows([places[index] for index in known])
-    asking = _Asking(loaded, request.explain, language, as_of, now, X, [decisions[index] for index in known])
+    asking = _Asking(loaded, request.explain, language, as_of, now, X, [decisions[index] for index in known], permitted.forbidden)
     columns = _columns(asking, asked_names(loaded, request.scores)) if known else []
     scores = {index: [column[row] for column in columns] for row, index in enumerate(known)}
-    results = [
-        PersonScores(person, decision, scores[index])
-        if index in scores
-        else PersonScores(person, decision, [], "unknown_person", refusal_words("unknown_person", language))
-        for index, (person, decision) in enumerate(zip(request.people, decisions, strict=True))
-    ]
-    return ScoreAnswer(answer_id, as_of, now, results)
+    results = []
+    for index, (person, decision) in enumerate(zip(request.people, decisions, strict=True)):
+        if index in scores:
+            results.append(PersonScores(person, decision, scores[index], permission=permitted.person(there[index])))
+        elif index in there:
+            code, words = permitted.decisions.code(there[index]), permitted.decisions.reason(there[index], language)
+            results.append(PersonScores(person, decision, [], code, words, permitted.person(there[index])))
+        else:
+            code = "erased" if person in permitted.erased else "unknown_person"
+            results.append(PersonScores(person, decision, [], code, refusal_words(code, language)))
+    return ScoreAnswer(answer_id, as_of, now, permitted.basis, results)
 
 
 def _columns(asking: _Asking, names: list[str]) -> list[list[Entry]]:
@@ -87,6 +95,9 @@ def _columns(asking: _Asking, names: list[str]) -> list[list[Entry]]:
 def _refused(asking: _Asking, name: str, one: ScoreName | None, position: int) -> list[Entry] | None:
     """Return the entries of a score that nobody gets, or None where a model makes it."""
     loaded, average, hint = asking.loaded, None, None
+    if name in asking.forbidden:
+        rule = asking.forbidden[name]
+        return [NoScore(name, rule.code, words_of(rule, asking.language), f"{decision}-{position}") for decision in asking.decisions]
     if one is None:
         code, hint = "unknown_score", closest(name, loaded.scores)
     elif loaded.champion(one) is not None:
@@ -100,7 +111,7 @@ def _refused(asking: _Asking, name: str, one: ScoreName | None, position: int) -
     words = refusal_words(code, asking.language) if average is None else refused_words(average, asking.language)
     if hint is not None:
         words = f"{words} {did_you_mean(hint, asking.language)}"
-    return [NoScore(name, code, words, f"{decision}-{position}", average) for decision in asking.decisions]  # type: ignore[arg-type]
+    return [NoScore(name, code, words, f"{decision}-{position}", average) for decision in asking.decisions]
 
 
 def _scored(asking: _Asking, champion: Champion, one: ScoreName, served: Served, position: int) -> list[Entry]:

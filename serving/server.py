@@ -10,6 +10,7 @@ from typing import cast
 from starlette.requests import HTTPConnection
 
 from features.database.store import Store
+from features.permission.live import Permission
 from features.workspace import Workspace
 from serving.audit import Answer, AuditError, AuditLog
 from serving.problems import Problem
@@ -26,6 +27,7 @@ class Server:
     store: Store
     audit: AuditLog
     reloader: Reloader
+    permission: Permission
     key: bytes
 
     @classmethod
@@ -34,8 +36,9 @@ class Server:
         workspace = Workspace.open(settings.workspace)
         store = Store(settings.database_url or workspace.database_url)
         key = workspace.signing_key()
-        reloader = Reloader(workspace, threads=settings.threads, every_seconds=settings.reload_seconds)
-        return cls(settings, workspace, store, AuditLog(store, key), reloader, key)
+        permission = Permission(workspace, store)
+        reloader = Reloader(workspace, permission, threads=settings.threads, every_seconds=settings.reload_seconds)
+        return cls(settings, workspace, store, AuditLog(store, key), reloader, permission, key)
 
     def record(self, answer: Answer) -> None:
         """Write an answer to the audit log. Raises Problem `audit_unavailable`: then the answer must not leave."""

@@ -11,6 +11,11 @@ _WORDS: dict[str, dict[Language, str]] = {
         "fr": "Aucun vecteur n'est publié pour cette personne : elle n'était pas dans la population lors de la construction des vecteurs.",
         "nl": "Voor deze persoon is geen vector gepubliceerd: die zat niet in de populatie toen de vectoren werden gebouwd.",
     },
+    "erased": {
+        "en": "This person's data were erased. Nothing is known of them any more, and nothing is worked out about them.",
+        "fr": "Les données de cette personne ont été effacées. Plus rien n'est connu d'elle, et plus rien n'est calculé à son sujet.",
+        "nl": "De gegevens van deze persoon zijn gewist. Er is niets meer over hem of haar bekend en er wordt niets meer over berekend.",
+    },
     "unknown_score": {
         "en": "This workspace has no score of that name.",
         "fr": "Cet espace de travail n'a pas de score de ce nom.",

@@ -88,12 +88,12 @@ class Ledger:
 
     def __init__(self, store: Store, secret: bytes) -> None:
         self.subjects = Subjects(store, secret)
-        self._store = store
+        self.store = store
         self._chain, self._ids = chain_key(secret, "ledger"), chain_key(secret, "ledger/events")
 
     def last(self) -> int:
         """Return the number of the last event, 0 where there is none: what says if anything is new. Raises StoreError."""
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             return int(connection.execute(select(func.coalesce(func.max(LEDGER.c.seq), 0))).scalar_one())
 
     def append(self, events: Iterable[Event], *, now: datetime, door: str, progress: Progress | None = None) -> Appended:
@@ -102,7 +102,7 @@ class Ledger:
         `door` says how they came: `import`, `command`, `http`. Raises LedgerError or StoreError; then nothing was recorded.
         """
         stored = duplicate = erased = 0
-        with self._store.write(serial=True) as connection:
+        with self.store.write(serial=True) as connection:
             for chunk in _chunks(events):
                 for event in chunk:
                     check(event, now)
@@ -116,8 +116,8 @@ class Ledger:
         return Appended(stored, duplicate, erased, self.last())
 
     def erase(self, connection: Connection, person: str, *, now: datetime, door: str) -> int | None:
-        """Record that a person was erased, then forget who it was; return the number of the event, None where nobody knew the person. Serial transaction."""
-        subject = self.subjects.find_all(connection, [person]).get(person)
+        """Record that a person was erased, then forget who it was; return the number of the event, None where that was done before. Serial transaction."""
+        subject = self.subjects.ensure(connection, [person], now).get(person)
         if subject is not None:
             said = Event(person, "erased", "any", "any", now)
             self._insert(connection, [_row(self._event_id(subject, said), said, subject, now, door)])
@@ -130,7 +130,7 @@ class Ledger:
         names = ("seq", "subject", "event", "purpose", "channel", "at", "valid_from", "valid_until", "recorded_at", "explicit")
         query = select(*(LEDGER.c[name] for name in names)).where(LEDGER.c.seq > after).order_by(LEDGER.c.seq)
         purposes, channels = ({name: code for code, name in enumerate(names)} for names in (known.purposes, known.channels))
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             partitions = connection.execution_options(yield_per=50_000).execute(query).partitions()
             parts = [np.array([_numbers(row, purposes, channels) for row in rows], dtype=np.int64) for rows in partitions]
         if not parts:
@@ -146,14 +146,14 @@ class Ledger:
         subject = self.subjects.find(person)
         if subject is None:
             return []
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             rows = connection.execute(select(LEDGER).where(LEDGER.c.subject == subject.number).order_by(LEDGER.c.seq)).all()
         return [_recorded(person, subject, row) for row in rows]
 
     def first_break(self, *, progress: Progress | None = None) -> int | None:
         """Return the number of the first event that does not fit the chain, None where all do. Raises StoreError."""
         previous, done, total = START, 0, max(self.last(), 1)
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             for row in connection.execution_options(yield_per=_CHUNK).execute(select(LEDGER).order_by(LEDGER.c.seq)):
                 previous, done = link(self._chain, previous, {name: getattr(row, name) for name in _CHAINED}), done + 1
                 if previous != row.chain:

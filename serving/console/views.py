@@ -14,7 +14,7 @@ from serving.audit import Request
 from serving.console import interval, waterfall
 from serving.console.numbers import amount, in_scale, percent, plain
 from serving.names import ScoreName
-from serving.schemas import AverageEffect, NoScore, Scale, Score, ScoreAnswer
+from serving.schemas import AverageEffect, NoScore, PermissionBasis, PersonPermission, Scale, Score, ScoreAnswer
 
 _BANDS = {"high": "High", "medium": "Medium", "low": "Low", "negative": "Do not contact"}
 
@@ -72,12 +72,25 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionView:
+    """The decision that came before the scores: what it was about, what was decided, under which law, and what it stood on."""
+
+    allowed: bool
+    code: str | None
+    rule: str | None
+    use: str
+    law: str
+    stood_on: str
+
+
+@dataclass(frozen=True, slots=True)
 class PersonView:
-    """The page of one person."""
+    """The page of one person; `decision` is None where nobody of that id is known."""
 
     person: str
-    known: bool
+    scored: bool
     words: str | None
+    decision: DecisionView | None
     as_of: str
     scored_at: str
     valid_until: str
@@ -96,6 +109,7 @@ def person_view(answer: ScoreAnswer, labels: Mapping[str, str], rules: Mapping[s
         result.person,
         result.code is None,
         result.words,
+        None if result.permission is None else _decision(result.permission, result.code, answer.permission),
         moment(answer.as_of),
         moment(answer.scored_at),
         moment(valid_until),
@@ -103,6 +117,23 @@ def person_view(answer: ScoreAnswer, labels: Mapping[str, str], rules: Mapping[s
         answer.answer_id,
         [group for group in groups if group.scores or group.absent],
         requests,
+    )
+
+
+def _decision(permission: PersonPermission, code: str | None, basis: PermissionBasis) -> DecisionView:
+    use, pack = basis.use, basis.pack
+    told = [use.purpose, use.channel_class, *([use.channel] if use.channel else []), f"for {use.sponsor_type}", *([use.campaign_id] if use.campaign_id else [])]
+    state = f"confirmed by {pack.confirmed_by}" if pack.confirmed_by else "not confirmed by anybody yet"
+    facts = [f"event {permission.event} of the ledger"] if permission.event is not None else []
+    facts += [f"source {permission.source}"] if permission.source is not None else []
+    known = f"the ledger up to event {basis.ledger}"
+    return DecisionView(
+        permission.allowed,
+        code,
+        permission.rule,
+        ", ".join(told).replace("_", " "),
+        f"law pack {pack.id}, version {pack.version}, {state}",
+        f"{' and '.join(facts)}; {known}" if facts else known,
     )
 
 

@@ -13,6 +13,7 @@ from serving.console.forms import check_form, read_form
 from serving.console.pages import HEADERS, STYLE, page, see_other
 from serving.console.views import person_view, score_labels
 from serving.keys import Key, find
+from serving.permitting import permit
 from serving.problems import Problem
 from serving.routes.models import models_answer, summary
 from serving.schemas import ScoreRequest
@@ -95,7 +96,8 @@ def logout(request: Request, form: Form, key: Auditor) -> Response:
 @router.get("/people")
 def people(request: Request, key: Auditor) -> Response:
     """Show where to find a person."""
-    return page("find.html", **_frame(request, key, "people"), person="", fault=None, language=server_of(request).workspace.settings.language)
+    server = server_of(request)
+    return page("find.html", **_frame(request, key, "people"), **_finder(server, "", server.workspace.settings.language, ""), fault=None)
 
 
 @router.post("/people")
@@ -105,17 +107,27 @@ def person(request: Request, form: Form, key: Auditor) -> Response:
     server, loaded = server_of(request), server_of(request).reloader.current
     identifier = form.get("person", "").strip()
     language = _language(form.get("language"), server.workspace.settings.language)
+    uses = server.workspace.permission.uses
+    use = form.get("use", "")
     fault = None
     if not 0 < len(identifier) <= _LONGEST_ID:
         fault = f"Give a person's id of 1 to {_LONGEST_ID} characters, such as van:123."
     elif loaded.vectors is None:
         fault = "No vectors are loaded yet: " + "; ".join(loaded.faults)
+    elif use not in uses:
+        fault = "Say what the scores are for: choose a use. Uses are declared in audience.toml, under [uses.NAME]."
     if fault is not None:
         _record(server, "POST /console/people", 422, key, "request_invalid")
-        return page("find.html", 422, **_frame(request, key, "people"), person=identifier, fault=fault, language=language)
+        return page("find.html", 422, **_frame(request, key, "people"), **_finder(server, identifier, language, use), fault=fault)
     names = loaded.scores
-    asked = ScoreRequest.model_construct(people=[identifier], scores=list(names), explain=_REASONS, language=language)
-    answer = score(loaded, asked, answer_id=new_answer_id(), now=now())
+    asked = ScoreRequest.model_construct(people=[identifier], scores=list(names), use=uses[use], explain=_REASONS, language=language)
+    at = now()
+    try:
+        permitted = permit(server.permission, loaded, asked.use, people=[identifier], names=list(names), at=at)
+    except Problem as problem:
+        _record(server, "POST /console/people", problem.status, key, problem.code)
+        return page("find.html", problem.status, **_frame(request, key, "people"), **_finder(server, identifier, language, use), fault=problem.detail)
+    answer = score(loaded, asked, permitted, answer_id=new_answer_id(), now=at)
     requests = server.audit.requests_about(identifier)
     decisions = server.audit.decisions(answer.results, list(names))
     record = Answer(answer.answer_id, answer.scored_at, "console", "POST /console/people", 200, key.key_id, None, list(names), answer.as_of, 1, decisions)
@@ -123,7 +135,7 @@ def person(request: Request, form: Form, key: Auditor) -> Response:
     rules = {name: bands.rule for name, bands in loaded.bands.items()}
     labels = score_labels(names, loaded.vocabulary, language)
     view = person_view(answer, labels, rules, requests, days=loaded.settings.scores_valid_days)
-    return page("person.html", **_frame(request, key, "people"), view=view, person=identifier, language=language)
+    return page("person.html", **_frame(request, key, "people"), **_finder(server, identifier, language, use), view=view)
 
 
 @router.get("/models")
@@ -155,6 +167,11 @@ def _login_page(request: Request, problem: Problem | None) -> Response:
     )
     _set_cookie(request, answer, FORM, cookie, seconds=3600)
     return answer
+
+
+def _finder(server: Server, person: str, language: Language, use: str) -> dict[str, Any]:
+    """Return what the form that finds a person shows."""
+    return {"person": person, "language": language, "use": use, "uses": list(server.workspace.permission.uses)}
 
 
 def _frame(request: Request, key: Key, here: str) -> dict[str, Any]:

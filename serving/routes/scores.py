@@ -10,7 +10,7 @@ from serving.access import require
 from serving.audit import UNKNOWN_SCORE, Answer
 from serving.body import read_score_request
 from serving.keys import Key
-from serving.problems import Problem
+from serving.permitting import permit
 from serving.schemas import SCORE_ANSWER, ProblemDocument, ScoreAnswer, ScoreRequest
 from serving.scorer import asked_names, score
 from serving.server import new_answer_id, now, server_of
@@ -39,10 +39,10 @@ def post_scores(request: Request, key: Annotated[Key, Depends(require("scores"))
     """Score people: each with value, interval, band, model and reasons, or a code. The answer is in the audit log before it leaves."""
     server = server_of(request)
     loaded = server.reloader.current
-    if loaded.vectors is None:
-        raise Problem("not_ready", "No vectors are loaded.", reasons=list(loaded.faults))
-    answer = score(loaded, asked, answer_id=new_answer_id(), now=now())
+    at = now()
     names = asked_names(loaded, asked.scores)
+    permitted = permit(server.permission, loaded, asked.use, people=asked.people, names=names, at=at)
+    answer = score(loaded, asked, permitted, answer_id=new_answer_id(), now=at)
     known = [name for name in names if name in loaded.scores]
     decisions = server.audit.decisions(answer.results, known or [UNKNOWN_SCORE])
     server.record(

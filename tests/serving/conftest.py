@@ -66,6 +66,18 @@ en = "Public transport"
 [topics.schools]
 en = "Schools & <care>"
 
+[uses.doorstep]
+purpose = "campaign_messages"
+channel_class = "offline"
+sponsor_type = "ngo"
+jurisdiction = "none"
+
+[uses.party_online]
+purpose = "political_ads"
+channel_class = "online_targeted"
+sponsor_type = "political_actor"
+jurisdiction = "fr"
+
 [experiments.rent]
 control = "nothing"
 outcome = "signed"
@@ -80,6 +92,9 @@ engagement = "higher"
 en = "Door knock"
 arms = { nothing = "no visit", visit = "a visit" }
 """
+
+
+DOORSTEP = {"purpose": "campaign_messages", "channel_class": "offline", "sponsor_type": "ngo", "jurisdiction": "none"}
 
 
 def make_vectors(vocabulary, *, people=PEOPLE, seed=0, as_of=AS_OF):
@@ -189,8 +204,8 @@ class Served:
     def make_key(self, name, *scopes):
         return keys.create(self.server.store, name, scopes, now=datetime.now(UTC))
 
-    def ask(self, people=("van:0001",), scores=("affinity:housing",), **members):
-        return self.client.post("/v1/scores", json={"people": list(people), "scores": list(scores), **members}, headers=self.headers)
+    def ask(self, people=("van:0001",), scores=("affinity:housing",), use=DOORSTEP, **members):
+        return self.client.post("/v1/scores", json={"people": list(people), "scores": list(scores), "use": use, **members}, headers=self.headers)
 
 
 @contextmanager

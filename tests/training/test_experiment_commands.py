@@ -79,7 +79,7 @@ def test_a_broken_draw_ends_with_exit_code_1(campaign, tmp_path, by_hand):
     path.write_text(
         (workspace.root / "audience.toml")
         .read_text()
-        .replace("[experiments.story]", "[experiments.again]\noutcome = 'pledge'\nen = 'x'\n\n[experiments.story]")
+        .replace("[experiments.story]", "[experiments.again]\noutcome = 'pledge'\nengagement = 'higher'\nen = 'x'\n\n[experiments.story]")
     )
     shutil.copy(path, workspace.root / "audience.toml")
     workspace = Workspace.open(workspace.root)

@@ -1,0 +1,133 @@
+"""Permission as it stands now: facts of the people at hand, and the ledger, whose last number is asked before every decision.
+
+A withdrawal, wherever it was recorded, is in the columns before the next decision is made from them. What the tables say changes with their versions, and
+is read anew with the vectors.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.database.store import Store
+from features.history import History
+from features.permission.decision import Decisions, decide
+from features.permission.facts import UNKNOWN, Events, Facts, Integers
+from features.permission.gathering import gather
+from features.permission.ledger import Ledger
+from features.permission.packs import load_pack
+from features.permission.use import Use
+from features.workspace import Workspace
+
+_FEW = 5_000
+"""Up to so many people are decided on from their own events alone; beyond, all events are put in order first."""
+_TAIL = 10_000
+"""So many new events stand apart from those in order before they are put among them."""
+
+
+class LiveLedger:
+    """The ledger's events in memory: read once, then kept up by what is new. Every worker process has its own; its threads share it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._lock = threading.Lock()
+        self._ordered = Events.none()
+        self._new = Events.none()
+        self._last = 0
+
+    def refresh(self) -> int:
+        """Read what is new, and return the number of the last event. Raises StoreError: then nobody may be decided on."""
+        with self._lock:
+            if self.ledger.last() != self._last:
+                found = self.ledger.events(self._new if len(self._new) else self._ordered)
+                self._new = self._new.with_new(found) if len(self._new) else found
+                self._last = int(self._new.seq.max())
+                if len(self._new) > _TAIL:
+                    self._order()
+            return self._last
+
+    def of(self, subjects: Integers) -> Events:
+        """Return the events of these subjects (n,); of more than a few, all events."""
+        with self._lock:
+            if len(subjects) <= _FEW:
+                return self._ordered.of(subjects).with_new(self._new.of(subjects))
+            self._order()
+            return self._ordered
+
+    def _order(self) -> None:
+        self._ordered, self._new = self._ordered.with_new(self._new), Events.none()
+
+
+class Group:
+    """People who are decided on again and again, such as those of the published vectors; ids are rising and each there once."""
+
+    def __init__(self, permission: Permission, people: pa.LargeStringArray, *, versions: Mapping[str, int] | None = None) -> None:
+        self._permission = permission
+        self._lock = threading.Lock()
+        self._hashes = permission.ledger.subjects.hashes_of(people)
+        self._facts = replace(gather(permission.history, people, versions=versions), suppressed=permission.ledger.subjects.erased(self._hashes))
+        self._seen = self._newest = 0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The ids of the sources that decisions name by their row."""
+        return self._facts.sources.ids
+
+    def decide(self, rows: NDArray[np.int64], use: Use, at: datetime, **question: Any) -> Decisions:
+        """Return the decision on the people in those rows (k,), from the ledger as it is now; `question` as in `decision.decide`. Raises StoreError."""
+        facts, last = self._now()
+        asked = facts if len(rows) == len(facts) and (rows == np.arange(len(facts))).all() else facts.take(rows)
+        events = self._permission.events.of(asked.subject[asked.subject != UNKNOWN])
+        return self._permission.decided(replace(asked, events=events, ledger=last), use, at, **question)
+
+    def _now(self) -> tuple[Facts, int]:
+        """Return the facts, with those of whom the ledger has heard since, and the number of its last event."""
+        last = self._permission.events.refresh()
+        with self._lock:
+            if last != self._seen:
+                numbers, self._newest = self._permission.ledger.subjects.numbers(self._hashes, after=self._newest)
+                subjects = np.where(numbers != UNKNOWN, numbers, self._facts.subject)
+                self._facts = replace(self._facts, subject=subjects, suppressed=self._permission.ledger.subjects.erased(self._hashes))
+                self._seen = last
+            return self._facts, last
+
+
+class Permission:
+    """Who may be scored for what, in a workspace. Make one per process; it can be used by several threads."""
+
+    def __init__(self, workspace: Workspace, store: Store) -> None:
+        self.settings = workspace.permission
+        self.history = History(workspace.tables, workspace.vocabulary)
+        self.ledger = Ledger(store, workspace.signing_key())
+        self.events = LiveLedger(self.ledger)
+
+    def group(self, people: pa.LargeStringArray, *, versions: Mapping[str, int] | None = None) -> Group:
+        """Return people to decide on again and again. Raises HistoryError or StoreError."""
+        return Group(self, people, versions=versions)
+
+    def decide(self, people: Sequence[str], use: Use, at: datetime, *, versions: Mapping[str, int] | None = None, **question: Any) -> Decisions:
+        """Return the decision on people, in their order, from tables and ledger as they are now, or at `versions`; `question` as in `decision.decide`.
+
+        Raises HistoryError or StoreError.
+        """
+        known, rows = np.unique(np.array(people, dtype=object), return_inverse=True)
+        return self.group(pa.array(known.tolist(), pa.large_string()), versions=versions).decide(rows.astype(np.int64), use, at, **question)
+
+    def erased(self, people: Sequence[str]) -> frozenset[str]:
+        """Return those of the people who were erased: nothing else is known of them. Raises StoreError."""
+        if not people:
+            return frozenset()
+        with self.ledger.store.read() as connection:
+            return frozenset(self.ledger.subjects.suppressed(connection, people))
+
+    def decided(self, facts: Facts, use: Use, at: datetime, **question: Any) -> Decisions:
+        """Return the decision from facts, under the pack of the use and what this organisation has done before."""
+        question.setdefault("preconditions", self.settings.preconditions)
+        return decide(facts, use, at, pack=load_pack(use.jurisdiction), **question)
