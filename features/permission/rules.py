@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from features.permission.facts import NEVER, UNKNOWN, Facts, Flags, Integers
+from features.permission.facts import NEVER, UNKNOWN, Facts, Flags, Integers, Sources
 from features.permission.fold import NONE, Standing, fold
 from features.permission.use import Activity, ChannelClass, Use
 from features.tables import STATUSES
@@ -62,9 +62,24 @@ class Question:
         return fold(self.facts, self.use, self.at_us, known=self.known)
 
     @cached_property
+    def came_from(self) -> tuple[Sources, NDArray[np.int32]]:
+        """The k sources that are looked at, and the row of each person's own (n,): only theirs where they are fewer than all."""
+        facts = self.facts
+        if len(facts) >= len(facts.sources.ids):
+            return facts.sources, facts.source
+        used, rows = np.unique(np.append(facts.source, np.int32(UNKNOWN)), return_inverse=True)
+        return _taken(facts.sources, used[1:]), (rows[:-1] - 1).astype(np.int32)
+
+    @cached_property
     def day(self) -> date:
         """The day that is asked about, in UTC."""
         return (EPOCH + timedelta(microseconds=self.at_us)).date()
+
+
+def _taken(sources: Sources, rows: NDArray[np.int32]) -> Sources:
+    texts = [tuple(column[row] for row in rows) for column in (sources.ids, sources.types, sources.collected_how)]
+    flags = sources.political_purpose_stated[rows], sources.supports_sponsor[rows], sources.has_notice[rows]
+    return Sources(texts[0], texts[1], texts[2], *flags, sources.expires_us[rows])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -180,10 +195,10 @@ def no_explicit_consent(question: Question, _parameters: Nothing) -> Verdict:
 
 def no_art9_basis(question: Question, parameters: Basis) -> Verdict:
     """Forbid those with neither explicit consent nor a tie that stands in for it; one signature or event makes no regular contact (rule L10)."""
-    facts = question.facts
+    facts, (sources, _) = question.facts, question.came_from
     tie = np.array([status in parameters.statuses for status in STATUSES] + [False], dtype=np.bool_)[facts.status]
-    single = _types(facts, SINGLE_ACTS) & ~facts.sources.supports_sponsor
-    only_once = (facts.status == STATUSES.index("regular_contact")) & _from(facts, single)
+    single = _types(sources, SINGLE_ACTS) & ~sources.supports_sponsor
+    only_once = (facts.status == STATUSES.index("regular_contact")) & _from(question, single)
     return Verdict((question.standing.explicit == NONE) & (~tie | only_once), question.standing.spoken, np.where(only_once, facts.source, np.int32(UNKNOWN)))
 
 
@@ -195,65 +210,64 @@ def under_age(question: Question, parameters: VotingAge) -> Verdict:
 
 def not_own_collection(question: Question, _parameters: Nothing) -> Verdict:
     """Forbid those who came from elsewhere, and those with interactions from elsewhere where the model cannot do without them."""
-    facts = question.facts
-    return _on_source(facts, _from(facts, _not_direct(facts)), also=facts.third_party if question.needs_third_party else None)
+    verdict = _on_source(question, _not_direct(question.came_from[0]))
+    return Verdict(verdict.forbidden | question.facts.third_party, source=verdict.source) if question.needs_third_party else verdict
 
 
 def forbidden_source(question: Question, parameters: Types) -> Verdict:
     """Forbid those who came from a source of these types."""
-    return _on_source(question.facts, _from(question.facts, _types(question.facts, parameters.types)))
+    return _on_source(question, _types(question.came_from[0], parameters.types))
 
 
 def source_purpose_missing(question: Question, parameters: Bought) -> Verdict:
     """Forbid those from a source of these types that did not state a political purpose in a notice, and all of them on channels that they never serve."""
-    facts = question.facts
-    stated = facts.sources.political_purpose_stated & facts.sources.has_notice
+    sources, _ = question.came_from
+    stated = sources.political_purpose_stated & sources.has_notice
     if question.use.channel_class in parameters.never_channel_classes:
         stated = np.zeros_like(stated)
-    return _on_source(facts, _from(facts, _types(facts, parameters.types) & ~stated))
+    return _on_source(question, _types(sources, parameters.types) & ~stated)
 
 
 def roll_expired(question: Question, parameters: Roll) -> Verdict:
     """Forbid those from a source of these types that has expired."""
-    sources = question.facts.sources
+    sources, _ = question.came_from
     over = sources.expires_us <= question.at_us
     if parameters.needs_expiry:
         over |= sources.expires_us == NEVER
-    return _on_source(question.facts, _from(question.facts, _types(question.facts, parameters.types) & over))
+    return _on_source(question, _types(sources, parameters.types) & over)
 
 
 def source_expired(question: Question, _parameters: Nothing) -> Verdict:
     """Forbid those whose source has expired."""
-    return _on_source(question.facts, _from(question.facts, question.facts.sources.expires_us <= question.at_us))
+    return _on_source(question, question.came_from[0].expires_us <= question.at_us)
 
 
 def not_informed(question: Question, parameters: Days) -> Verdict:
     """Forbid those who came from elsewhere, so many days ago or nobody knows when, and were not told by then."""
     facts = question.facts
-    told = facts.informed_us <= question.at_us
     in_time = (facts.joined_us != NEVER) & (facts.joined_us > question.at_us - parameters.days * DAY_US)
-    return _on_source(facts, _from(facts, _not_direct(facts)) & ~told & ~in_time)
+    return _on_source(question, _not_direct(question.came_from[0]), unless=(facts.informed_us <= question.at_us) | in_time)
 
 
-def _types(facts: Facts, types: tuple[str, ...]) -> Flags:
+def _types(sources: Sources, types: tuple[str, ...]) -> Flags:
     """Return which of the k sources are of these types."""
-    return np.array([kind in types for kind in facts.sources.types], dtype=np.bool_)
+    return np.array([kind in types for kind in sources.types], dtype=np.bool_)
 
 
-def _not_direct(facts: Facts) -> Flags:
+def _not_direct(sources: Sources) -> Flags:
     """Return which of the k sources are not this organisation's own collection."""
-    return np.array([how in NOT_DIRECT for how in facts.sources.collected_how], dtype=np.bool_)
+    return np.array([how in NOT_DIRECT for how in sources.collected_how], dtype=np.bool_)
 
 
-def _from(facts: Facts, sources: Flags) -> Flags:
+def _from(question: Question, sources: Flags) -> Flags:
     """Return who came from a source of those (k,): (n,)."""
-    return np.append(sources, np.False_)[facts.source]
+    return np.append(sources, np.False_)[question.came_from[1]]
 
 
-def _on_source(facts: Facts, forbidden: Flags, *, also: Flags | None = None) -> Verdict:
-    """Return a verdict that stands on people's own source; `also` are forbidden for another reason."""
-    source = np.where(forbidden, facts.source, np.int32(UNKNOWN))
-    return Verdict(forbidden if also is None else forbidden | also, source=source)
+def _on_source(question: Question, sources: Flags, *, unless: Flags | None = None) -> Verdict:
+    """Forbid those who came from a source of those (k,), but for the people of `unless` (n,); stands on their source."""
+    forbidden = _from(question, sources) if unless is None else _from(question, sources) & ~unless
+    return Verdict(forbidden, source=np.where(forbidden, question.facts.source, np.int32(UNKNOWN)))
 
 
 Parameters = type[Frozen]

@@ -172,3 +172,16 @@ def test_a_check_of_people_says_something_of_each(name, n):
 def test_a_check_of_the_use_says_yes_or_no(name):
     function, parameters = USE_CHECKS[name]
     assert function(asked(facts()), parameters(**PARAMETERS.get(parameters, {}))) in (True, False)
+
+
+@pytest.mark.parametrize("name", PERSON_CHECKS)
+def test_a_check_says_of_one_person_alone_what_it_says_of_them_among_all(name):
+    function, parameters = PERSON_CHECKS[name]
+    people = facts([*range(9), UNKNOWN], status=np.arange(10, dtype=np.int8) % 5 - 1, birth_year=np.arange(2005, 2015, dtype=np.int16))
+    given = parameters(**PARAMETERS.get(parameters, {}))
+    together = function(asked(people), given)
+    for row in range(10):
+        alone = function(asked(people.take(np.array([row]))), given)
+        assert alone.forbidden[0] == together.forbidden[row]
+        for one, all_of_them in ((alone.event, together.event), (alone.source, together.source)):
+            assert one is None or one[0] == all_of_them[row]

@@ -44,6 +44,19 @@ def test_the_data_dictionary_is_the_tables_own():
     assert (ROOT / "docs" / "data.md").read_text(encoding="utf-8") == data_dictionary()
 
 
+def test_the_rules_of_the_page_on_permission_are_the_packs_own():
+    from features.permission.tabulated import rules_tables
+
+    page = (ROOT / "docs" / "permission.md").read_text(encoding="utf-8")
+    assert rules_tables() in page, "paste what rules_tables() of features/permission/tabulated.py returns into docs/permission.md"
+
+
+def test_every_rule_of_the_law_has_its_place_on_the_page_on_permission():
+    page = (ROOT / "docs" / "permission.md").read_text(encoding="utf-8")
+    told = {int(number) for line in page.splitlines() if line.startswith("| L") for number in re.findall(r"\bL([0-9]+)", line.split("|")[1])}
+    assert told == set(range(1, 39))
+
+
 def test_the_notebook_was_executed_in_order_without_error():
     cells = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
