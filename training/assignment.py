@@ -23,6 +23,7 @@ from features.history import History
 from features.imports import Progress, import_files
 from features.tables import ASSIGNMENTS, PEOPLE, columns
 from features.workspace import Workspace
+from training.permitted import permitted
 from training.plan import Plan, Unit, drawn_probabilities, folder_of, read_draws, read_plan
 from training.randomise import draw, held_out, key_check
 from training.snapshots import connect
@@ -93,9 +94,9 @@ class Drawn:
 def eligible(
     workspace: Workspace, now: datetime, *, unit: Unit = "person", strata: Sequence[str] = (), units: Path | None = None, only: Path | None = None
 ) -> Eligible:
-    """Return who can be drawn at `now`: the rows of `people` who had joined by then, of the file `only` (person_id) if one is given.
+    """Return who can be drawn at `now`: the rows of `people` who had joined by then and may be contacted for the training's use.
 
-    A household is what the file `units` (person_id, unit_id) says, an area what `people` says. Raises AssignmentError.
+    `only` is a file (person_id) of those who may be drawn. A household is what the file `units` (person_id, unit_id) says, an area what `people` says. Raises AssignmentError, and what `permitted` raises.
     """
     _strata_exist(workspace, strata)
     if (unit == "household") != (units is not None):
@@ -105,6 +106,8 @@ def eligible(
     frame = frame[~(frame["joined_at"] > pd.Timestamp(now))]
     if only is not None:
         frame = frame[frame["person_id"].isin(set(_file(only, ["person_id"])["person_id"]))]
+    if len(frame):
+        frame = frame[permitted(workspace, frame["person_id"].to_numpy(dtype=str), now=now, activity="audience")[0]]
     known = _units(frame, unit, units)
     made = pd.DataFrame(
         {

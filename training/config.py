@@ -151,8 +151,9 @@ class DriftConfig(Frozen):
 
 
 class TrainingConfig(Frozen):
-    """`[training]`: one table per kind of model, and one for drift."""
+    """`[training]`: what the models are for, one table per kind of model, and one for drift."""
 
+    use: str | None = Field(default=None, description="the [uses.…] that models are trained for; the only one where there is one")
     affinity: AffinityConfig = AffinityConfig()
     persuadability: PersuadabilityConfig = PersuadabilityConfig()
     drift: DriftConfig = DriftConfig()

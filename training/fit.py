@@ -273,7 +273,7 @@ def _log(
     """Log metrics, figures, the card and the artefact, with `files` in it; return the artefact's digest."""
     run.metrics(flat_metrics(findings))
     run.tags({"summary": summary(findings), "rows": metadata["rows"], "dataset_hash": metadata["dataset_hash"]})
-    run.parameters({key: value for key, value in metadata.items() if key in _LOGGED_FACTS})
+    run.parameters({key: value for key, value in metadata.items() if key in _LOGGED_FACTS} | _permission_facts(metadata))
     with tempfile.TemporaryDirectory(prefix="audience-train-") as scratch:
         found = json.dumps(findings.to_state(), indent=1, sort_keys=True, allow_nan=False).encode()
         folder = artefact.save(model, Path(scratch) / MODEL_FOLDER, metadata=metadata, files={FINDINGS: found, CARD: card.encode(), **(files or {})})
@@ -284,6 +284,16 @@ def _log(
         run.folder(folder, MODEL_FOLDER)
         run.folder(plots, "plots")
         return artefact.digest(folder)
+
+
+def _permission_facts(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run logs of the decision on whom it may learn from: the snapshot's hash, the use, the pack and the ledger."""
+    said = metadata.get("permission")
+    if said is None:
+        return {}
+    pack = said["pack"]
+    told = {"hash": said["hash"], "use": said["use"]["name"], "pack": f"{pack['id']} {pack['version']}", "ledger": said["ledger"], **said["counts"]}
+    return {f"permission.{name}": value for name, value in told.items()}
 
 
 _LOGGED_FACTS = ("definitions_hash", "vocabulary_fingerprint", "dataset_hash", "test_hash", "table_versions", "rows")
@@ -298,6 +308,7 @@ def _facts(dataset: AffinityDataset | TrialDataset) -> dict[str, Any]:
         "definitions_hash": dataset.definitions_hash,
         "vocabulary_fingerprint": dataset.vocabulary_fingerprint,
         "table_versions": dict(dataset.table_versions),
+        "permission": None if dataset.permission is None else dataset.permission.to_state(),
     }
 
 

@@ -27,6 +27,7 @@ from features.vocabulary import Vocabulary
 from features.workspace import Workspace
 from training.config import AffinityConfig
 from training.own_labels import read_labels
+from training.permitted import PermissionSnapshot, permitted
 
 Progress = Callable[[str, float], None] | None
 Floats = NDArray[np.float64]
@@ -81,6 +82,8 @@ class AffinityDataset:
     sampled: int
     """Rows left out because there were more than the configuration's `max_rows`."""
     parents: Mapping[str, str] = field(default_factory=dict)
+    permission: PermissionSnapshot | None = None
+    """Who was allowed to be learned from; None for rows that did not come from a workspace."""
 
 
 def affinity_dataset(
@@ -89,7 +92,8 @@ def affinity_dataset(
     """Return the rows to train and to test topic affinity on, as they were known at `now`.
 
     Labels are the engagements of the history, or those of the file `labels` (or of the configuration). `only_latest` puts both sides of the split at
-    the latest snapshot, as recalibration needs them. Raises SnapshotError or LabelsError, which say what is missing.
+    the latest snapshot, as recalibration needs them. Only people who may be learned from are there. Raises SnapshotError or LabelsError, which say what is
+    missing, and what `training.permitted.permitted` raises.
     """
     history = History(workspace.tables, workspace.vocabulary)
     versions = history.versions()
@@ -98,6 +102,9 @@ def affinity_dataset(
         rows, y, topics = _engagement_rows(history, workspace.vocabulary, config, versions, now, only_latest=only_latest)
     else:
         rows, y, topics = _labelled_rows(path, workspace.vocabulary, config, now)
+    allowed, permission = permitted(workspace, rows["person_id"].to_numpy(dtype=str), now=now, versions=versions)
+    rows, y = rows[allowed].reset_index(drop=True), y[allowed]
+    _both_sides(rows)
     rows, y, sampled = _at_most(rows, y, config)
     exposed = _exposed(history, workspace.vocabulary, rows, topics, config=config, versions=versions, now=now)
     if config.exposed_only:
@@ -117,6 +124,7 @@ def affinity_dataset(
         table_versions=dict(versions),
         sampled=sampled,
         parents=parents_of(workspace.vocabulary, topics),
+        permission=permission,
     )
 
 

@@ -19,6 +19,7 @@ from features.vocabulary import Experiment
 from features.workspace import Workspace
 from models.outcome_scale import OutcomeScale
 from training.config import PersuadabilityConfig
+from training.permitted import PermissionSnapshot, permitted
 from training.snapshots import as_frame, connect, hash_rows
 
 Progress = Callable[[str, float], None] | None
@@ -55,6 +56,7 @@ class TrialDataset:
     definitions_hash: str
     vocabulary_fingerprint: str
     table_versions: dict[str, int]
+    permission: PermissionSnapshot | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -81,6 +83,7 @@ class ExperimentRows:
     definitions_hash: str
     vocabulary_fingerprint: str
     table_versions: dict[str, int]
+    permission: PermissionSnapshot | None = None
 
     @property
     def outcome(self) -> Floats:
@@ -110,16 +113,19 @@ class MessageTrial:
 def experiment_rows(workspace: Workspace, experiment_id: str, *, now: datetime, progress: Progress = None) -> ExperimentRows:
     """Return everyone drawn in an experiment with their vectors as of their assignment, as it was known at `now`.
 
-    Raises VocabularyError for an unknown experiment and TrialError, which says what is wrong and counts it.
+    Only people who may be learned from are there. Raises VocabularyError for an unknown experiment, TrialError, which says what is wrong and counts it, and
+    what `training.permitted.permitted` raises.
     """
     experiment = workspace.vocabulary.experiment(experiment_id)
     history = History(workspace.tables, workspace.vocabulary)
     versions = history.versions()
     everyone, counts = _drawn(history, experiment, versions, now)
+    allowed, permission = permitted(workspace, everyone["person_id"].to_numpy(dtype=str), now=now, versions=versions)
+    everyone, counts = everyone[allowed].reset_index(drop=True), counts | {"not_permitted": int((~allowed).sum())}
     arms = _arms(everyone, experiment)
     vectors = build_rows(history, workspace.vocabulary, everyone[["person_id", "as_of"]], versions=versions, progress=progress)
     told = (vectors.definitions_hash, vectors.vocabulary_fingerprint, dict(versions))
-    return ExperimentRows(experiment, everyone, as_frame(vectors), tuple(arms), counts, *told)
+    return ExperimentRows(experiment, everyone, as_frame(vectors), tuple(arms), counts, *told, permission)
 
 
 def trial_datasets(rows: ExperimentRows, config: PersuadabilityConfig) -> list[TrialDataset]:
@@ -144,6 +150,7 @@ def trial_datasets(rows: ExperimentRows, config: PersuadabilityConfig) -> list[T
             definitions_hash=rows.definitions_hash,
             vocabulary_fingerprint=rows.vocabulary_fingerprint,
             table_versions=rows.table_versions,
+            permission=rows.permission,
         )
         datasets.append(dataset)
     return datasets

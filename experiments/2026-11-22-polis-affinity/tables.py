@@ -39,6 +39,12 @@ windows_days = [3, 10, 20]
 half_lives_days = [10]
 leave_out = ["hours and weekdays"]   # a clock that counts votes has neither
 
+[uses.study]
+purpose = "research"
+channel_class = "offline"
+sponsor_type = "individual"
+jurisdiction = "none"
+
 [channels.web]
 en = "the website"
 fr = "le site"

@@ -43,6 +43,12 @@ en = "climate"
 [topics.care]
 en = "care"
 
+[uses.campaign]
+purpose = "campaign_messages"
+channel_class = "offline"
+sponsor_type = "ngo"
+jurisdiction = "none"
+
 [experiments.story]
 outcome = "pledge"
 engagement = "higher"
