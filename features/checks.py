@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.faults import Faults, ImportFault, did_you_mean, listed, shown
+from features.permission import source_types
 from features.tables import Column, Table, arrow_schema, columns
 from features.values import Parsed, accepts, mask_of, one_of, parse, several_of
 from features.vocabulary import Vocabulary
@@ -140,7 +141,10 @@ class Checks:
         one.refuse(empty, "is empty, and a value is required")
 
     def _compare(self, parsed: dict[str, Parsed]) -> None:
-        """Compare columns of one row with each other; an empty or refused cell is compared with nothing."""
+        """Compare columns of one row with each other; an empty or refused cell is compared with nothing, but for the rules of sources."""
+        if self.table.name == "sources":
+            for one in source_types.refused({name: column.values for name, column in parsed.items()}):
+                parsed[one.column].refuse(one.rows, one.reason)
         if "received_at" in parsed:
             early = mask_of(pc.less(parsed["received_at"].values, parsed["occurred_at"].values))
             parsed["received_at"].refuse(early, "is before occurred_at: nobody learns of something before it happens")

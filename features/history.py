@@ -91,7 +91,8 @@ class History:
     def read(self, table: str, version: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of a version, sorted by person where there are persons; without rows, an empty table of the same schema.
 
-        A column that was declared after the rows were stored is null in them. All is held in memory: use `files` for large tables.
+        A column that was declared after the rows were stored is null in them, or false where it is a flag that is never empty. All is held in
+        memory: use `files` for large tables.
         """
         schema = arrow_schema(_declared(table), self.vocabulary)
         schema = schema if columns is None else pa.schema([schema.field(name) for name in columns])
@@ -251,8 +252,13 @@ def _refuse_other_types(table: str, files: Sequence[str], schema: pa.Schema) -> 
 def _conformed(file: pq.ParquetFile, schema: pa.Schema) -> pa.Table:
     names = set(file.schema_arrow.names)
     there = file.read([name for name in schema.names if name in names])
-    columns = [there.column(field.name).cast(field.type) if field.name in names else pa.nulls(len(there), field.type) for field in schema]
+    columns = [there.column(field.name).cast(field.type) if field.name in names else _absent(field, len(there)) for field in schema]
     return pa.table(columns, schema=schema)
+
+
+def _absent(field: pa.Field, rows: int) -> pa.Array:
+    """Return what stands in for a column declared later: false for a flag that is never empty, null otherwise."""
+    return pa.nulls(rows, field.type) if field.nullable or field.type != pa.bool_() else pa.repeat(pa.scalar(value=False), rows)
 
 
 def _silent(_stage: str, _share: float) -> None:

@@ -155,14 +155,19 @@ def sorted_by(table: Table) -> tuple[str, ...]:
 
 
 def select(database: duckdb.DuckDBPyConnection, files: Sequence[str], schema: pa.Schema) -> str:
-    """Return the query that reads stored files in `schema`; a column that they do not have yet is null."""
-    types = {field.name: _SQL[str(field.type)] for field in schema}
+    """Return the query that reads stored files in `schema`; a column that they do not have yet is null, or false where it is a flag that is never empty."""
+    absent = {field.name: _absent(field) for field in schema}
     if not files:
-        return "SELECT " + ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in types.items()) + " LIMIT 0"
+        return "SELECT " + ", ".join(f"{value} AS {quoted(name)}" for name, value in absent.items()) + " LIMIT 0"
     source = f"read_parquet([{', '.join(map(text, files))}], union_by_name = true)"
     there = {row[0] for row in database.execute(f"DESCRIBE FROM {source}").fetchall()}
-    cells = [quoted(name) if name in there else f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in types.items()]
+    cells = [quoted(name) if name in there else f"{value} AS {quoted(name)}" for name, value in absent.items()]
     return f"SELECT {', '.join(cells)} FROM {source}"
+
+
+def _absent(field: pa.Field) -> str:
+    value = "false" if field.type == pa.bool_() and not field.nullable else "NULL"
+    return f"CAST({value} AS {_SQL[str(field.type)]})"
 
 
 def write_sorted(

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from features.permission import source_types
 from features.vocabulary import Vocabulary, VocabularyError
 
 Type = Literal["text", "time", "float", "integer", "flag"]
@@ -113,7 +114,7 @@ SOURCES = Table(
     ("source_id",),
     (
         Column("source_id", "text", "unique id of the source"),
-        Column("type", "text", "what kind of source: petition, event, membership, broker, contest, voter_roll, …"),
+        Column("type", "text", "what kind of source: petition, event, membership, broker, contest, voter_roll, …; the law's own words are below"),
         Column("collected_how", "text", "how it was collected", allowed=COLLECTED_HOW),
         Column("collected_at", "time", "when it was collected", unit="UTC"),
         Column("notice_hash", "text", "hash of the wording that people were shown", nullable=True),
@@ -239,6 +240,8 @@ def _described(table: Table) -> str:
     ]
     if table.name == "people":
         lines.append("| *one per `[attributes]` of `audience.toml`* | float or text | as declared | yes | the attribute's categories | as declared |")
+    if table.name == "sources":
+        lines += ["", *(f"- {rule}" for rule in source_types.RULES)]
     return "\n".join(lines) + "\n"
 
 

@@ -36,16 +36,19 @@ class Source:
     consent: tuple[float, float] = (0.0, 0.0)
     """Shares who gave consent to e-mail and to text messages when they joined."""
     political: bool = True
+    """Whether people were shown that their data would serve politics; brokers and contests that did not show it cannot be stored."""
     expires: float | None = None
+    supports: bool = False
+    """Whether the petition or event itself supports the organisation."""
 
 
 SOURCES = (
     Source("membership_form", "membership", "from_person", 0.22, (-1, 1), (0.78, 0.17, 0.05, 0), 0.6, (0.93, 0.45)),
     Source("petition_old", "petition", "from_person", 0.24, (-1, 0), (0.04, 0.02, 0.34, 0.6), 0.1, (0.80, 0.20)),
-    Source("petition_new", "petition", "from_person", 0.18, (0, 1), (0.03, 0.0, 0.27, 0.7), 0.2, (0.84, 0.25)),
-    Source("event_desk", "event", "from_person", 0.10, (-0.5, 1), (0.10, 0.02, 0.58, 0.3), 0.4, (0.70, 0.35)),
-    Source("broker_list", "broker", "third_party", 0.14, (-0.4, -0.2), (0, 0, 0, 1), -0.9, (0.0, 0.0), political=False, expires=0.9),
-    Source("spring_contest", "contest", "from_person", 0.12, (0.25, 0.4), (0, 0, 0.03, 0.97), -0.6, (0.55, 0.15), political=False),
+    Source("petition_new", "petition", "from_person", 0.18, (0, 1), (0.03, 0.0, 0.27, 0.7), 0.2, (0.84, 0.25), supports=True),
+    Source("event_desk", "event", "from_person", 0.10, (-0.5, 1), (0.10, 0.02, 0.58, 0.3), 0.4, (0.70, 0.35), supports=True),
+    Source("broker_list", "broker", "third_party", 0.14, (-0.4, -0.2), (0, 0, 0, 1), -0.9, (0.0, 0.0), expires=0.9),
+    Source("spring_contest", "contest", "from_person", 0.12, (0.25, 0.4), (0, 0, 0.03, 0.97), -0.6, (0.55, 0.15)),
     Source("email_platform", "email_platform", "observed"),
     Source("text_platform", "sms_platform", "from_person"),
     Source("canvass_app", "canvass", "from_person"),

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from features.permission.source_types import TOLD
 from features.tables import STATUSES, TABLES, arrow_schema
 from features.vocabulary import Vocabulary
 from training.simulated_calendar import CHANNELS, Calendar, Floats, Integers
@@ -35,6 +36,7 @@ _ORIGIN = (
 _PURPOSE = "campaign_messages"
 _ONLINE_PURPOSE = "political_ads_online"
 _ONLINE_SHARE = 6  # one in so many of those who consent to e-mail consents to targeted advertising too
+_INFORMED_DAYS, _UNTOLD_SHARE = 20.0, 4  # those got from elsewhere are told so after so many days, but for one in so many, who were forgotten
 
 
 def schema(table: str, vocabulary: Vocabulary) -> pa.Schema:
@@ -117,6 +119,7 @@ def people(population: Population, calendar: Calendar, vocabulary: Vocabulary) -
         "joined_at": _times(np.where(population.joined_known, population.joined, np.nan)[known], calendar),
         "status": _words(STATUSES, population.status[known]),
         "source_id": _words([source.id for source in PEOPLE_SOURCES], population.source[known]),
+        "informed_at": _times(_informed(population, calendar)[known], calendar),
         "household_size": pa.array(population.household_size[known].astype(np.float64)),
         "tenure": _words(TENURES, population.tenure[known]),
         "union_member": _words(("no", "yes"), population.union_member[known]),
@@ -124,11 +127,19 @@ def people(population: Population, calendar: Calendar, vocabulary: Vocabulary) -
     return _table("people", columns, vocabulary)
 
 
+def _informed(population: Population, calendar: Calendar) -> Floats:
+    """Return the day on which people whose data came from elsewhere were told so (n,); NaN for the others, and for whom nobody told yet."""
+    elsewhere = np.array([source.collected_how == "third_party" for source in PEOPLE_SOURCES])[population.source]
+    day = population.joined + _INFORMED_DAYS
+    return np.where(elsewhere & (np.arange(len(population)) % _UNTOLD_SHARE != 0) & (day < calendar.days), day, np.nan)
+
+
 def sources(calendar: Calendar, vocabulary: Vocabulary) -> pa.Table:
     """Return the sources; one that was collected over a time is dated by its beginning."""
     begin = np.array([source.joined[0] * calendar.days for source in SOURCES])
     expires = np.array([np.nan if source.expires is None else source.expires * calendar.days for source in SOURCES])
-    notices = [_digest(f"notice of {source.id}") if source.weight and source.collected_how == "from_person" else None for source in SOURCES]
+    told = [source.type in TOLD or (source.weight > 0 and source.collected_how == "from_person") for source in SOURCES]
+    notices = [_digest(f"notice of {source.id}") if shown else None for source, shown in zip(SOURCES, told, strict=True)]
     columns = {
         "source_id": pa.array([source.id for source in SOURCES]),
         "type": pa.array([source.type for source in SOURCES]),
@@ -137,6 +148,8 @@ def sources(calendar: Calendar, vocabulary: Vocabulary) -> pa.Table:
         "notice_hash": pa.array(notices, pa.string()),
         "political_purpose_stated": pa.array([source.political for source in SOURCES]),
         "expires_at": _times(expires, calendar),
+        "supports_sponsor": pa.array([source.supports for source in SOURCES]),
+        "election_id": pa.nulls(len(SOURCES), pa.string()),
     }
     return _table("sources", columns, vocabulary)
 

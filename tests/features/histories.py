@@ -36,7 +36,7 @@ WORDS = Vocabulary(
     timezone="Europe/Brussels",
 )
 SOURCES = [
-    {"source_id": f"s{n}", "type": kind, "collected_how": "observed", "collected_at": NOW, "political_purpose_stated": False}
+    {"source_id": f"s{n}", "type": kind, "collected_how": "observed", "collected_at": NOW, "political_purpose_stated": False, "supports_sponsor": False}
     for n, kind in enumerate(("petition", "event", "broker"))
 ]
 EDGES = [timedelta(days=days, seconds=seconds) for days in (0, 7, 30, 400) for seconds in (-1, 0, 1)] + [timedelta(microseconds=n) for n in (-1, 1)]

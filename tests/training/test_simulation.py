@@ -83,6 +83,23 @@ def test_every_row_passes_the_checks_of_the_import(simulation, name):
         assert checked.rows.num_rows == batch.num_rows, checked.faults.table()
 
 
+def test_people_from_elsewhere_were_told_so_but_for_some_and_who_came_by_themselves_needs_no_telling(simulation):
+    people, sources = simulation.people.to_pandas(), simulation.sources.to_pandas().set_index("source_id")
+    elsewhere = people.source_id.map(sources.collected_how) == "third_party"
+    assert people[~elsewhere].informed_at.isna().all()
+    assert 0.7 < people[elsewhere].informed_at.notna().mean() < 0.8
+    told = people[people.informed_at.notna() & people.joined_at.notna()]
+    assert ((told.informed_at - told.joined_at) <= timedelta(days=20)).all()
+    assert (told.informed_at > told.joined_at).all()
+
+
+def test_petitions_and_events_differ_in_whether_they_support_the_organisation(simulation):
+    sources = simulation.sources.to_pandas()
+    assert set(sources[sources.supports_sponsor].type) == {"petition", "event"}
+    assert not sources[sources.type == "petition"].supports_sponsor.all()
+    assert sources[sources.type.isin(["broker", "contest"])].notice_hash.notna().all()
+
+
 def test_keys_are_unique_but_for_the_duplicates_among_the_interactions(simulation, interactions):
     for name in ("people", "sources", "consents", "assignments", "outcomes"):
         frame = getattr(simulation, name).to_pandas()

@@ -1,0 +1,78 @@
+"""Tables stored before a column was declared: they are read, imported into, built from and erased from as if it had always been there."""
+
+import csv
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pyarrow.parquet as pq
+import pytest
+
+from features.history import History
+from features.imports import import_files
+from features.publication import build_into, open_current
+from features.refresh import refresh
+from features.tables import TABLES, arrow_schema
+
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
+PERSON = {"person_id": "van:1", "birth_year": "1980", "status": "member", "source_id": "s", "gender": "f"}
+SOURCE = {"source_id": "s", "type": "petition", "collected_how": "from_person", "collected_at": "2025-01-01T00:00:00Z"}
+INTERACTION = {"interaction_id": "i", "person_id": "van:1", "occurred_at": "2025-05-01T00:00:00Z", "kind": "gift", "channel": "door", "source_id": "s"}
+LATER = {"people": ["informed_at"], "sources": ["supports_sponsor", "election_id"]}
+
+
+def write_csv(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[-1]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def history(workspace):
+    return History(workspace.tables, workspace.vocabulary)
+
+
+@pytest.fixture
+def before(workspace, tmp_path, monkeypatch):
+    """A workspace whose people and sources were stored before the newer columns were declared."""
+    import_files(workspace, "interactions", [write_csv(tmp_path / "i.csv", [{**INTERACTION, "collected_how": "observed"}])], now=NOW)
+    with monkeypatch.context() as past:
+        for name, later in LATER.items():
+            columns = tuple(column for column in TABLES[name].columns if column.name not in later)
+            past.setitem(TABLES, name, replace(TABLES[name], columns=columns))
+        for name, row in (("sources", SOURCE), ("people", PERSON)):
+            import_files(workspace, name, [write_csv(tmp_path / f"{name}.csv", [row])], now=NOW)
+    for name, later in LATER.items():
+        stored = pq.read_schema(history(workspace).files(name)[0])
+        assert not set(later) & set(stored.names)
+    return workspace
+
+
+def test_tables_of_before_are_read_with_nulls_and_flags_that_are_false(before):
+    (source,), (person,) = history(before).read("sources").to_pylist(), history(before).read("people").to_pylist()
+    assert (source["supports_sponsor"], source["election_id"], person["informed_at"]) == (False, None, None)
+    table = history(before).read("sources")
+    assert table.schema == arrow_schema(TABLES["sources"], before.vocabulary)
+    table.validate(full=True)
+
+
+def test_tables_of_before_grow_the_columns_with_the_next_import(before, tmp_path):
+    same = import_files(before, "sources", [tmp_path / "sources.csv"], now=NOW)
+    assert (same.duplicate, same.updated) == (1, 0), "an absent flag is as good as false"
+    rows = [SOURCE, {**SOURCE, "source_id": "t", "supports_sponsor": "yes"}]
+    assert import_files(before, "sources", [write_csv(tmp_path / "more.csv", rows)], now=NOW).stored == 1
+    assert history(before).read("sources").column("supports_sponsor").to_pylist() == [False, True]
+    informed = {**PERSON, "person_id": "van:1", "informed_at": "2025-05-02T00:00:00Z"}
+    assert import_files(before, "people", [write_csv(tmp_path / "told.csv", [informed])], now=NOW).updated == 1
+    assert history(before).read("people").column("informed_at").to_pylist() == [datetime(2025, 5, 2, tzinfo=UTC)]
+    assert history(before).read("people", 0).column("informed_at").to_pylist() == [None]
+
+
+def test_vectors_of_before_are_built_and_refreshed_and_people_erased(before, tmp_path):
+    stored = history(before)
+    assert len(build_into(stored, before.vocabulary, NOW, before.vectors)) == 1
+    import_files(before, "people", [write_csv(tmp_path / "more.csv", [{**PERSON, "person_id": "van:2", "informed_at": "2025-05-02T00:00:00Z"}])], now=NOW)
+    refresh(stored, before.vocabulary, NOW, before.vectors)
+    assert open_current(before.vectors).person_ids.to_pylist() == ["van:1", "van:2"]
+    assert stored.delete_people(["van:1"])["people"] == 1
+    assert stored.read("people").column("person_id").to_pylist() == ["van:2"]
