@@ -6,7 +6,7 @@ and reason; what passes has exactly the stored schema, defaults filled in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from features.faults import Faults, ImportFault, did_you_mean, listed, shown
 from features.permission import source_types
+from features.permission.special_columns import Special, by_name
 from features.tables import Column, Table, arrow_schema, columns
 from features.values import Parsed, accepts, mask_of, one_of, parse, several_of
 from features.vocabulary import Vocabulary
@@ -41,14 +42,17 @@ class Checks:
         Kinds, channels, topics, experiments and attributes that are allowed.
     now : datetime
         Moment of import, with time zone; a later time is refused unless its column allows it.
+    drop : names
+        Columns of the files that are left out unread, whatever they are.
     """
 
-    def __init__(self, table: Table, vocabulary: Vocabulary, *, now: datetime) -> None:
+    def __init__(self, table: Table, vocabulary: Vocabulary, *, now: datetime, drop: Collection[str] = ()) -> None:
         if now.tzinfo is None:
             raise ValueError("now is a naive time: give it a time zone, such as datetime.now(UTC)")
         self.table = table
         self.vocabulary = vocabulary
         self.now = now
+        self.drop = frozenset(drop)
         self.columns = columns(table, vocabulary)
         self.schema = arrow_schema(table, vocabulary)
         self._references = {
@@ -59,21 +63,54 @@ class Checks:
         }
 
     def header(self, names: Sequence[str]) -> None:
-        """Raise ImportFault when a column name comes twice, is unknown, or a required one is missing; the message is a diff."""
+        """Raise ImportFault when a column name comes twice, is unknown, or a required one is missing; the message is a diff.
+
+        An unknown column whose name tells of a special category is told so, with the rule. Columns in `drop` are not there.
+        """
         known = {column.name for column in self.columns}
+        placed = [(name, position) for position, name in enumerate(names, 1) if name not in self.drop]
+        names = [name for name, _ in placed]
         if not known & set(names):
             raise ImportFault(f"the first line has none of the columns of {self.table.name}: is the header line missing? Columns: {self._wanted()}")
-        twice = [name for position, name in enumerate(names) if name in names[:position]]
+        twice = [one for number, one in enumerate(placed) if one[0] in names[:number]]
         if twice:
-            raise ImportFault(f"column {shown(twice[0], names.index(twice[0], names.index(twice[0]) + 1) + 1)} comes twice: keep one of them")
+            raise ImportFault(f"column {shown(*twice[0])} comes twice: keep one of them")
         missing = [column.name for column in self.columns if _required(column) and column.name not in names]
-        unknown = [(name, position) for position, name in enumerate(names, 1) if name not in known]
+        unknown = [(name, position) for name, position in placed if name not in known]
         if missing or unknown:
-            free = tuple(column.name for column in self.columns if column.name not in names)
-            lines = [f"- {name}  (required, missing)" for name in missing]
-            lines += [f"+ {shown(name, position)}  (not a column of {self.table.name}).{did_you_mean(name, free)}" for name, position in unknown]
-            hint = "; an extra attribute of people is declared under [attributes] of audience.toml" if self.table.name == "people" and unknown else ""
-            raise ImportFault("\n  ".join([f"the columns do not fit {self.table.name}:", *lines, f"Columns: {self._wanted()}{hint}"]))
+            raise self._diff(names, missing, unknown)
+
+    def _diff(self, names: Sequence[str], missing: Sequence[str], unknown: Sequence[tuple[str, int]]) -> ImportFault:
+        free = tuple(column.name for column in self.columns if column.name not in names)
+        lines, special = [f"- {name}  (required, missing)" for name in missing], []
+        for name, position in unknown:
+            category, plain = by_name(name) if self._of_people else None, shown(name, position)
+            if category is None:
+                lines.append(f"+ {plain}  (not a column of {self.table.name}).{did_you_mean(name, free)}")
+                continue
+            special.append(Special(plain.strip("'"), category, "name"))
+            out = f"--drop {name}" if plain == repr(name) else "--drop with its name in quotes"
+            lines.append(f"+ {plain}  (not a column of {self.table.name}: {special[-1]}). Leave it out unread: {out}")
+        hint = "; an extra attribute of people is declared under [attributes] of audience.toml" if self.table.name == "people" and unknown else ""
+        return ImportFault("\n  ".join([f"the columns do not fit {self.table.name}:", *lines, f"Columns: {self._wanted()}{hint}"]), special)
+
+    @property
+    def _of_people(self) -> bool:
+        return any(column.name == "person_id" for column in self.columns)
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The columns whose content may not be of a special category: texts about a person that are no key, no word of a list and no arm drawn at random.
+
+        Of attributes those of which nobody has said that, and why, they are special or are not.
+        """
+        if not self._of_people:
+            return ()
+        classed = {attribute.id for attribute in self.vocabulary.attributes if attribute.is_classed}
+        own = {attribute.id for attribute in self.vocabulary.attributes} if self.table.name == "people" else set()
+        left_out = {"person_id", "source_id", "arm", *self.table.key, *classed, *self.drop}
+        texts = [column for column in self.columns if column.type == "text" and not column.reference and column.name not in left_out]
+        return tuple(column.name for column in texts if column.allowed is None or column.name in own)
 
     def types(self, schema: pa.Schema) -> None:
         """Raise ImportFault when a typed (Parquet) column cannot hold what is declared; one line per column."""

@@ -32,13 +32,14 @@ def init(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")])
 def import_(
     table: Annotated[str, typer.Argument(help="interactions, people, sources, consents, assignments or outcomes.")],
     files: Annotated[list[Path], typer.Argument(help="CSV, Parquet or NDJSON files, plain, .gz or .zst.")],
+    drop: Annotated[list[str] | None, typer.Option(help="A column of the files to leave out unread; again for each.")] = None,
     workspace: Folder = HERE,
 ) -> None:
-    """Store rows; bad ones go to a rejects file with their reasons. Example: audience import people people.csv."""
+    """Store rows; bad ones go to a rejects file with their reasons. Example: audience import people people.csv --drop religion."""
     from features.imports import import_files
 
     with Bars() as bars:
-        summary = import_files(Workspace.open(workspace), table, files, now=now(), progress=bars)
+        summary = import_files(Workspace.open(workspace), table, files, now=now(), drop=drop or (), progress=bars)
     typer.echo(summary)
 
 

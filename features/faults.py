@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from features.permission.special_columns import Special
+
 FAULT_SCHEMA = pa.schema([("line", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
 LISTED = 12
 """How many allowed values a reason spells out."""
@@ -23,7 +25,14 @@ _LONGEST_GUESS = 64
 
 
 class ImportFault(ValueError):  # noqa: N818  a fault of the file, not of the program
-    """A file cannot be imported as it is; nothing of the import was stored. The message says what to mend."""
+    """A file cannot be imported as it is; nothing of the import was stored. The message says what to mend.
+
+    `special` are the columns of special categories that it was refused for, each with its file.
+    """
+
+    def __init__(self, message: str, special: Sequence[Special] = ()) -> None:
+        super().__init__(message)
+        self.special = tuple(special)
 
 
 class Faults:

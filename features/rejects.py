@@ -1,7 +1,8 @@
-"""The file of refused rows: file, line, column, reason; never a value."""
+"""The files of what was refused: rows with file, line, column and reason, and columns with the rule; never a value."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from features.faults import Faults
+from features.permission.special_columns import CODE, RULE, Special
 
 
 class Rejects:
@@ -27,7 +29,7 @@ class Rejects:
 
     def __init__(self, folder: Path, table: str, now: datetime) -> None:
         self._folder = folder
-        self._name = f"{table}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+        self._name = _stem(table, now)
         self._pending = folder / f".{table}.part"
         self._writer: pa.csv.CSVWriter | None = None
         self.rows = 0
@@ -51,14 +53,7 @@ class Rejects:
             return
         self._writer.close()
         self._writer = None
-        for number in count(1):
-            path = self._folder / f"{self._name}{f'-{number}' if number > 1 else ''}.csv"
-            try:
-                path.touch(exist_ok=False)
-            except FileExistsError:
-                continue
-            self.path = self._pending.replace(path)
-            return
+        self.path = self._pending.replace(_fresh(self._folder, self._name))
 
     def drop(self) -> None:
         """Remove what was written: the import failed, or an earlier one was killed."""
@@ -69,3 +64,35 @@ class Rejects:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
             self.path = None
+
+
+def report_columns(folder: Path, table: str, now: datetime, special: Sequence[Special]) -> Path:
+    """Write which columns of an import were refused, by which rule, and how each was found; returns the file: file, column, code, rule, category, found_by."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fields = {
+        "file": [one.file for one in special],
+        "column": [one.column for one in special],
+        "code": [CODE] * len(special),
+        "rule": [RULE] * len(special),
+        "category": [one.category for one in special],
+        "found_by": [one.found for one in special],
+    }
+    path = _fresh(folder, f"{_stem(table, now)}-columns")
+    pa.csv.write_csv(pa.table({name: pa.array(values, pa.string()) for name, values in fields.items()}), path)
+    return path
+
+
+def _stem(table: str, now: datetime) -> str:
+    return f"{table}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _fresh(folder: Path, stem: str) -> Path:
+    """Return an empty file of that name, or of that name and a number, that was not there before."""
+    for number in count(1):
+        path = folder / f"{stem}{f'-{number}' if number > 1 else ''}.csv"
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        break
+    return path

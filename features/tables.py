@@ -225,6 +225,14 @@ listed in the workspace's `rejects` folder with its file, line, column and reaso
 - **float**, **integer**: a decimal point, no spaces, no currency. NaN and infinity are refused; leave the cell empty.
 - **flag**: `true` or `false`, `1` or `0`, `yes` or `no`.
 - *kinds*, *channels*, *topics* and *experiments* are those of the workspace's `audience.toml`.
+
+No column may tell of religion or belief, ethnic origin, politics, a trade union, health, sex life or orientation, biometric or genetic data, or convictions
+(rule L15, `special_category_column`). A column that by its name, or by most of the values in a sample of its rows, is of that kind stops the import with a
+report in `rejects`: leave it out with `--drop COLUMN`, so that it is not read at all. What the organisation may hold of that kind is declared in
+`audience.toml` as an attribute with `sensitivity = "special"`, `classed_by` (the person who answers for it) and `why` (the ground in GDPR, article 9(2)).
+An ordinary attribute whose categories only look that way is declared with `classed_by` and `why` too; one named so is always special.
+
+Rows of `people` and `interactions` whose source is not in the table `sources` are stored, and counted in what the import says: import `sources` first.
 """
 
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from features.demobilisation import demobilising
+from features.permission.special_columns import by_content, by_name
 
 LANGUAGES = ("en", "fr", "nl")
 Language = Literal["en", "fr", "nl"]
@@ -112,11 +113,17 @@ class SourceType(Labels):
 
 
 class Attribute(Labels):
-    """An extra column of `people`: a number, or one of the `categories`."""
+    """An extra column of `people`: a number, or one of the `categories`, with who classed its sensitivity and why.
+
+    What tells of a special category (rule L15) by its name is refused unless it is `special` and a named person says why it is held; by its
+    categories alone, that person may also say why it is `ordinary`.
+    """
 
     id: str
     type: Literal["numeric", "category"]
     sensitivity: Sensitivity = "ordinary"
+    classed_by: str | None = None
+    why: str | None = None
     unit: str | None = None
     categories: tuple[str, ...] = ()
 
@@ -125,6 +132,25 @@ class Attribute(Labels):
         if (self.type == "category") != bool(self.categories):
             raise ValueError("an attribute of type 'category' lists its `categories`, a numeric one has none")
         return self
+
+    @model_validator(mode="after")
+    def _what_is_special_says_so(self) -> Attribute:
+        labels = filter(None, (self.id, self.en, self.fr, self.nl))
+        named = next((category for label in labels if (category := by_name(label)) is not None), None)
+        told = named or by_content(dict.fromkeys(self.categories, 1))
+        if told is None or (self.is_classed and (self.sensitivity == "special" or named is None)):
+            return self
+        how = "name tells" if named is not None else "categories tell"
+        raise ValueError(
+            f"its {how} of {told} (rule L15, special_category_column): remove it and import with --drop {self.id}, or, if the organisation may hold"
+            " this, say sensitivity = 'special', classed_by = the person who answers for it, and why = the ground in GDPR, article 9(2)"
+            + ("" if named is not None else "; if they only look that way, classed_by and why it is ordinary")
+        )
+
+    @property
+    def is_classed(self) -> bool:
+        """Whether a named person has said, with a reason, what its sensitivity is."""
+        return bool(self.classed_by and self.classed_by.strip() and self.why and self.why.strip())
 
 
 class Experiment(Labels):

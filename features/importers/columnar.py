@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,24 +16,30 @@ ROWS = 32_768
 _BUFFER = 1 << 20
 
 
-def columnar(source: Source, check_header: Callable[[Sequence[str]], None], check_types: Callable[[pa.Schema], None]) -> tuple[int, Iterator[Raw]]:
-    """Return the file's number of rows, and them in batches, having checked columns and types. Raises ImportFault for a damaged or empty file."""
+def columnar(
+    source: Source, check_header: Callable[[Sequence[str]], None], check_types: Callable[[pa.Schema], None], drop: Collection[str] = ()
+) -> tuple[int, Iterator[Raw]]:
+    """Return the file's number of rows, and them in batches without the columns in `drop`, having checked columns and types.
+
+    Raises ImportFault for a damaged or empty file.
+    """
     try:
         file = pq.ParquetFile(str(source.path), buffer_size=_BUFFER, pre_buffer=False)
         schema = file.schema_arrow
     except (OSError, pa.ArrowException):
         raise ImportFault("is Parquet that cannot be read: it is cut off or damaged; write or transfer it again") from None
     check_header(schema.names)
-    check_types(schema)
+    kept = [name for name in schema.names if name not in drop]
+    check_types(pa.schema([schema.field(name) for name in kept]))
     if not file.metadata.num_rows:
         raise ImportFault("has columns and no rows")
-    return file.metadata.num_rows, _batches(file)
+    return file.metadata.num_rows, _batches(file, kept)
 
 
-def _batches(file: pq.ParquetFile) -> Iterator[Raw]:
+def _batches(file: pq.ParquetFile, kept: list[str]) -> Iterator[Raw]:
     line = 1
     try:
-        for batch in file.iter_batches(batch_size=ROWS, use_threads=False):
+        for batch in file.iter_batches(batch_size=ROWS, columns=kept, use_threads=False):
             lines = np.arange(line, line + batch.num_rows, dtype=np.int64)
             line += batch.num_rows
             yield _readable(batch, lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -26,8 +26,8 @@ _NO_ROWS = "has a header and no rows"
 _SURROGATES = ("\udc80", "\udcff")
 
 
-def delimited(source: Source, check_header: Callable[[Sequence[str]], None]) -> Iterator[Raw]:
-    """Return the file's rows in batches, having checked the header with `check_header(names)`.
+def delimited(source: Source, check_header: Callable[[Sequence[str]], None], drop: Collection[str] = ()) -> Iterator[Raw]:
+    """Return the file's rows in batches, without the columns in `drop`, having checked the header with `check_header(names)`.
 
     The delimiter is the one of comma, semicolon, tab and bar that the header line holds most often. Raises ImportFault for a header
     that cannot be read and for a file without rows; a bad record becomes a fault of the line it starts on.
@@ -38,7 +38,7 @@ def delimited(source: Source, check_header: Callable[[Sequence[str]], None]) -> 
     check_header(names)
     if not body.strip() and source.is_short:
         raise ImportFault(_NO_ROWS)
-    return _batches(_rejoined(body, blocks), _Reader(tuple(names), delimiter), first_line)
+    return _batches(_rejoined(body, blocks), _Reader(tuple(names), delimiter, drop), first_line)
 
 
 def _split_header(block: bytes) -> tuple[str, bytes, int]:
@@ -88,12 +88,16 @@ def _batches(blocks: Iterator[bytes], reader: _Reader, line: int) -> Iterator[Ra
 
 
 class _Reader:
-    """Turns blocks of whole lines into raw batches; what is left of a record that goes on in the next block is handed back."""
+    """Turns blocks of whole lines into raw batches; what is left of a record that goes on in the next block is handed back.
 
-    def __init__(self, names: tuple[str, ...], delimiter: str) -> None:
+    Of the columns in `drop` only their place in a line is known: their cells are not looked at.
+    """
+
+    def __init__(self, names: tuple[str, ...], delimiter: str, drop: Collection[str] = ()) -> None:
         self.names = names
         self.delimiter = delimiter
-        self.schema = pa.schema([(name, pa.string()) for name in names])
+        self.kept = [place for place, name in enumerate(names) if name not in drop]
+        self.schema = pa.schema([(names[place], pa.string()) for place in self.kept])
 
     def read(self, block: bytes, line: int, *, last: bool) -> tuple[Raw, bytes, int]:
         """Return the batch, the bytes left over, and the line they start on."""
@@ -120,7 +124,12 @@ class _Reader:
             read_options=pa.csv.ReadOptions(column_names=self.names, use_threads=False, block_size=len(block) + 1),
             parse_options=pa.csv.ParseOptions(delimiter=self.delimiter, quote_char=False, ignore_empty_lines=False, invalid_row_handler=ragged),
             convert_options=pa.csv.ConvertOptions(
-                column_types=self.schema, strings_can_be_null=True, null_values=[""], quoted_strings_can_be_null=True, check_utf8=True
+                include_columns=self.schema.names,
+                column_types=self.schema,
+                strings_can_be_null=True,
+                null_values=[""],
+                quoted_strings_can_be_null=True,
+                check_utf8=True,
             ),
         )
         count = table.num_rows + len(odd)
@@ -139,7 +148,7 @@ class _Reader:
             try:
                 for record in reader:
                     if self._is_row(record, first + start + offset, faults):
-                        records.append(record)
+                        records.append([record[place] for place in self.kept])
                         lines.append(first + start + offset)
                     offset = reader.line_num
                 break
@@ -157,16 +166,16 @@ class _Reader:
         if record and len(record) != len(self.names):
             faults.add(line, "", self._ragged(len(record)))
             return False
-        if not any(record):
+        if not any(record[place] for place in self.kept if place < len(record)):
             return False
-        for name, value in zip(self.names, record, strict=True):
+        for name, value in ((self.names[place], record[place]) for place in self.kept):
             if not value.isascii() and any(_SURROGATES[0] <= letter <= _SURROGATES[1] for letter in value):
                 faults.add(line, name, "is not UTF-8: convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`")
                 return False
         return True
 
     def _raw(self, records: list[list[str]], lines: list[int], faults: Faults) -> Raw:
-        columns = zip(*records, strict=True) if records else [()] * len(self.names)
+        columns = zip(*records, strict=True) if records else [()] * len(self.kept)
         arrays = [pa.array(column, pa.string()) for column in columns]
         return Raw(pa.record_batch(arrays, schema=self.schema), np.asarray(lines, dtype=np.int64), faults)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from features.checks import Checks
@@ -22,11 +23,17 @@ class OwnFile:
     path : Path
         The file; its name's ending is not looked at.
     checks : Checks
-        The checks of the table that it holds.
+        The checks of the table that it holds; its columns in `checks.drop` are not read.
+
+    Attributes
+    ----------
+    names
+        The columns that the file says it has; None as long as that is not known (NDJSON says so line by line).
     """
 
     def __init__(self, path: Path, checks: Checks) -> None:
         self.path = path
+        self.names: tuple[str, ...] | None = None
         self._rows: int | None = None
         self._seen = 0
         with _naming(path):
@@ -37,8 +44,8 @@ class OwnFile:
                 self.close()
                 raise
 
-    def batches(self) -> Iterator[Raw]:
-        """Yield the raw batches, once; closes the file at the end."""
+    def batches(self) -> Generator[Raw]:
+        """Yield the raw batches, once; closes the file at the end, or when the generator is closed."""
         with _naming(self.path), self._source:
             for raw in self._raws:
                 self._seen += raw.read
@@ -62,12 +69,17 @@ class OwnFile:
 
     def _opened(self, checks: Checks) -> Iterator[Raw]:
         source = self._source
+
+        def header(names: Sequence[str]) -> None:
+            self.names = tuple(names)
+            checks.header(names)
+
         if source.is_parquet:
-            self._rows, raws = columnar(source, checks.header, checks.types)
+            self._rows, raws = columnar(source, header, checks.types, checks.drop)
             return raws
         if source.first.lstrip()[:1] in {b"{", b"["}:
-            return ndjson(source, [column.name for column in checks.columns], checks.header)
-        return delimited(source, checks.header)
+            return ndjson(source, [column.name for column in checks.columns], checks.header, checks.drop)
+        return delimited(source, header, checks.drop)
 
 
 @contextmanager
@@ -75,4 +87,4 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except ImportFault as fault:
-        raise ImportFault(f"{path}: {fault}") from None
+        raise ImportFault(f"{path}: {fault}", [replace(one, file=str(path)) for one in fault.special]) from None

@@ -128,6 +128,7 @@ def test_bad_rows_are_listed_by_place_and_reason_only(workspace, tmp_path):
     assert str(summary).splitlines() == [
         "5 rows read: 1 stored, 0 duplicate, 0 updated, 4 rejected; the table is at version 0",
         f"why rows were rejected: {summary.rejects_file}",
+        "1 rows of a source that is not in the table sources (s): import sources, or see why one was refused",
     ]
 
 
