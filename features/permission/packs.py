@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from features.faults import did_you_mean
 from features.permission.cases import Case, CaseEvent, CasePerson, CaseSource, CaseUse
-from features.permission.rules import PERSON_CHECKS, USE_CHECKS, Verdict
+from features.permission.rules import PERSON_CHECKS, USE_CHECKS, Question, Verdict
 from features.permission.use import JURISDICTIONS, Activity, ChannelClass, Purpose, SponsorType, Use
 from features.vocabulary import Frozen, Language
 
@@ -91,7 +91,7 @@ class Rule(Frozen):
         """Return whether the rule is in force on that day."""
         return (self.begins is None or self.begins <= day) and (self.until is None or day < self.until)
 
-    def verdict(self, question: Any) -> Verdict | bool:
+    def verdict(self, question: Question) -> Verdict | bool:
         """Return what the check says: of each person, or of the use as a whole."""
         function, _ = (USE_CHECKS if self.level == "use" else PERSON_CHECKS)[self.check]
         return function(question, self._parsed)
