@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.permission.facts import ERASED, NEVER, UNKNOWN, Events, Facts, Sources
@@ -18,15 +18,16 @@ USES = [
     Use(purpose="research", channel_class="aggregate", sponsor_type="company", jurisdiction="eu", channel="email"),
     Use(purpose="fundraising", channel_class="offline", sponsor_type="ngo", jurisdiction="eu", channel="post"),
 ]
-MOMENTS = st.integers(0, 8)
+FIELDS = ("consent", "explicit", "refusal", "withdrawn", "objection", "erasure", "spoken")
+MOMENTS = st.integers(0, 5)
 EVENT = st.tuples(
-    st.integers(0, 3),
+    st.integers(0, 1),
     st.sampled_from([GIVEN, GIVEN, GIVEN, REFUSED, WITHDRAWN, OBJECTED, EXPIRED, ERASED]),
     st.sampled_from(PURPOSES),
-    st.sampled_from(CHANNELS),
+    st.sampled_from(["any", *CHANNELS]),
     MOMENTS,
-    st.integers(0, 2),
-    st.one_of(st.none(), MOMENTS),
+    st.sampled_from([0, 0, 1]),
+    st.sampled_from([None, None, 3, 4, 5]),
     st.booleans(),
 )
 """Person, event, purpose, channel, when, how much later it begins to count, until when, explicit."""
@@ -119,15 +120,30 @@ def obvious(told, subject, use, at, known):
     }
 
 
-FIELDS = ("consent", "explicit", "refusal", "withdrawn", "objection", "erasure", "spoken")
+ONE = (0, GIVEN, "campaign_messages", "email", 1, 0, None, True)
+TOLD = [
+    ([ONE, (0, WITHDRAWN, "any", "email", 2, 0, None, False)], USES[1]),
+    ([(0, GIVEN, "campaign_messages", "any", 1, 0, None, True), (0, WITHDRAWN, "any", "email", 2, 0, None, False)], USES[1]),
+    ([(0, OBJECTED, "political_ads_online", "any", 1, 0, None, False)], USES[2]),
+    ([(0, OBJECTED, "campaign_messages", "any", 1, 0, None, False)], USES[0]),
+    ([(0, OBJECTED, "political_ads", "any", 1, 0, None, False)], USES[1]),
+    ([(0, OBJECTED, "any", "any", 1, 0, None, False), (0, GIVEN, "campaign_messages", "any", 2, 0, None, False)], USES[1]),
+    ([(0, REFUSED, "any", "any", 1, 0, None, False), (0, GIVEN, "campaign_messages", "any", 2, 0, None, False)], USES[1]),
+    ([(0, GIVEN, "campaign_messages", "any", 1, 0, 4, True)], USES[1]),
+]
+"""What chance seldom tells: ended on one channel, objections to another political purpose, a consent that is not explicit, one that ends in the moment."""
 
 
-@settings(max_examples=600)
+@pytest.mark.parametrize(("told", "use"), TOLD)
+def test_what_chance_seldom_tells(told, use):
+    wanted, standing = obvious(told, 0, use, 4, None), fold(people([0], ledger(told)), use, 4)
+    assert {name: getattr(standing, name)[0] for name in FIELDS} == wanted
+
+
+@settings(max_examples=500)
 @given(
-    st.lists(EVENT, max_size=14), st.sampled_from(USES), st.integers(0, 10), st.one_of(st.none(), st.integers(0, 12)), st.permutations([0, 1, 2, 3, 7, UNKNOWN])
+    st.lists(EVENT, min_size=1, max_size=12), st.sampled_from(USES), st.integers(2, 6), st.one_of(st.none(), st.integers(0, 12)), st.permutations([0, 1, 7, -1])
 )
-@example([(0, GIVEN, "campaign_messages", "email", 1, 0, None, True), (0, WITHDRAWN, "any", "email", 2, 0, None, False)], USES[1], 5, None, [0, 1, 2, 3, 7, -1])
-@example([(0, GIVEN, "campaign_messages", "any", 1, 0, None, True), (0, WITHDRAWN, "any", "email", 2, 0, None, False)], USES[1], 5, None, [0, 1, 2, 3, 7, -1])
 def test_everybody_stands_where_going_through_their_events_leads(told, use, at, known, subjects):
     standing = fold(people(subjects, ledger(told)), use, at, known=known)
     for row, subject in enumerate(subjects):
@@ -135,23 +151,23 @@ def test_everybody_stands_where_going_through_their_events_leads(told, use, at, 
         assert {name: getattr(standing, name)[row] for name in FIELDS} == wanted
 
 
-@settings(max_examples=100)
-@given(st.lists(EVENT, min_size=20, max_size=40), st.sampled_from(USES), st.integers(0, 10))
+@settings(max_examples=60)
+@given(st.lists(EVENT, min_size=20, max_size=30), st.sampled_from(USES), st.integers(2, 6))
 def test_one_person_alone_stands_where_they_stand_among_all(told, use, at):
     events = ledger(told)
-    everybody = people([3, 0, 2, 1, 3], events)
+    everybody = people([1, 0, 7, 1, 0], events)
     together = fold(everybody, use, at)
-    for row in range(5):
+    for row in range(len(everybody)):
         alone = fold(everybody.take(np.array([row])), use, at)
         for name in FIELDS:
             assert getattr(alone, name).tolist() == [getattr(together, name)[row]]
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.lists(EVENT, max_size=12), st.sampled_from(USES), st.integers(0, 10), st.integers(0, 12))
 def test_what_was_not_known_yet_is_as_if_it_had_not_been_written(told, use, at, known):
-    before = fold(people([0, 1, 2, 3], ledger(told[:known])), use, at)
-    after = fold(people([0, 1, 2, 3], ledger(told)), use, at, known=known)
+    before = fold(people([0, 1], ledger(told[:known])), use, at)
+    after = fold(people([0, 1], ledger(told)), use, at, known=known)
     for name in FIELDS:
         assert getattr(before, name).tolist() == getattr(after, name).tolist()
 
