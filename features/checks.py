@@ -188,6 +188,10 @@ class Checks:
         if "direction" in parsed:
             other = mask_of(pc.not_equal(parsed["direction"].values, self._directions(parsed["kind"].values)))
             parsed["direction"].refuse(other, "disagrees with the direction that audience.toml gives this kind: leave it empty or mend one of them")
+        if "valid_until" in parsed:
+            begins = pc.coalesce(parsed["valid_from"].values, parsed["at"].values)
+            never = mask_of(pc.less_equal(parsed["valid_until"].values, begins))
+            parsed["valid_until"].refuse(never, "is not after valid_from, or when it happened: it would never count")
         if "arm" in parsed:
             self._refuse_arms(parsed["experiment_id"].values, parsed["arm"])
 

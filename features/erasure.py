@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from features.staging import connection, quoted, sorted_by, text
-from features.tables import TABLES
+from features.tables import STORED
 
 if TYPE_CHECKING:
     from features.history import History
@@ -25,7 +25,7 @@ def erase(history: History, ids: Sequence[str]) -> dict[str, int]:
     All tables are locked first, so that no import brings the people back meanwhile. Killed in the middle, it leaves each table
     either with or without them; do it again.
     """
-    tables = [name for name, table in TABLES.items() if any(column.name == "person_id" for column in table.columns)]
+    tables = [name for name, table in STORED.items() if any(column.name == "person_id" for column in table.columns)]
     with ExitStack() as stack:
         staging = {name: stack.enter_context(history.writing(name)) for name in tables}
         return {name: _erase_from(history, name, staging[name], ids) for name in tables}
@@ -67,7 +67,7 @@ def _rewrite(database: duckdb.DuckDBPyConnection, path: Path, out: Path, number:
     """Write the file again without the erased people; returns its new name and its rows, 0 when none are left."""
     database.execute(f"CREATE OR REPLACE TEMP VIEW remaining AS FROM read_parquet({text(str(path))}) ANTI JOIN erased USING (person_id)")
     name = f"part-{number:05d}.parquet"
-    order = ", ".join(map(quoted, sorted_by(TABLES[table])))
+    order = ", ".join(map(quoted, sorted_by(STORED[table])))
     copied = database.execute(f"COPY (FROM remaining ORDER BY {order}) TO {text(str(out / name))} (FORMAT parquet)").fetchone()
     rows = int(copied[0]) if copied else 0
     if not rows:

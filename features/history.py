@@ -24,7 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from features.erasure import erase
 from features.staging import Staging
-from features.tables import TABLES, Table, arrow_schema
+from features.tables import STORED, Table, arrow_schema
 from features.vocabulary import Vocabulary
 
 Progress = Callable[[str, float], None]
@@ -68,7 +68,7 @@ class History:
 
     def versions(self) -> dict[str, int]:
         """Return the present version of every table."""
-        return {table: self.version(table) for table in TABLES}
+        return {table: self.version(table) for table in STORED}
 
     def files(self, table: str, version: int | None = None) -> list[str]:
         """Return the Parquet files of a version (the present one by default), for `read_parquet([…])`; [] when there are none.
@@ -211,9 +211,9 @@ def folder_of(version: int) -> str:
 
 def _declared(table: str) -> Table:
     try:
-        return TABLES[table]
+        return STORED[table]
     except KeyError:
-        raise HistoryError(f"there is no table {table!r}; tables: {', '.join(TABLES)}") from None
+        raise HistoryError(f"there is no table {table!r}; tables: {', '.join(STORED)}") from None
 
 
 def _paths(stored: DeltaTable) -> list[str]:

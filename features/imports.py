@@ -13,10 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.checks import Checks
+from features.database.store import Store
 from features.faults import ImportFault, did_you_mean, shown
-from features.history import History
+from features.history import History, Stored
 from features.importers.own import OwnFile
 from features.importers.source import Raw
+from features.permission.ledger import Ledger
+from features.permission.ledger_import import append_batches
 from features.rejects import Rejects, report_columns
 from features.samples import Sample
 from features.tables import TABLES
@@ -105,14 +108,22 @@ def _imported(workspace: Workspace, files: Sequence[Path], checks: Checks, told:
     known = history.read("sources", columns=["source_id"]).column("source_id").combine_chunks() if table in _OF_SOURCES else None
     reading = _Reading(list(zip(files, sizes, strict=True)), checks, rejects, told, _UnknownSources(known))
     try:
-        stored = history.append(
-            table, reading.batches(), progress=lambda stage, share: told(f"{stage} {reading.read:,} rows", _READING + (1 - _READING) * share)
-        )
+        stored = _stored(workspace, history, checks, reading, told)
     except BaseException:
         reading.abandon()
         raise
     counts = (reading.read, stored.stored, stored.duplicate, stored.updated, rejects.rows, rejects.path, stored.version)
     return ImportSummary(*counts, tuple(sorted(checks.drop)), reading.unknown.rows, reading.unknown.named())
+
+
+def _stored(workspace: Workspace, history: History, checks: Checks, reading: _Reading, told: Progress) -> Stored:
+    """Store what passed, in one commit of its table or of the ledger."""
+    if checks.table.ledger:
+        with closing(Store(workspace.database_url)) as store:
+            return append_batches(Ledger(store, workspace.signing_key()), reading.batches(), now=checks.now)
+    return history.append(
+        checks.table.name, reading.batches(), progress=lambda stage, share: told(f"{stage} {reading.read:,} rows", _READING + (1 - _READING) * share)
+    )
 
 
 def _sizes(files: Sequence[Path], checks: Checks) -> list[int]:

@@ -59,6 +59,8 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     append_only: bool = True
+    ledger: bool = False
+    """Whether its rows are events of the ledger in the database, not of a Delta table."""
 
     def column(self, name: str) -> Column:
         """Return the column of that name; raises KeyError."""
@@ -142,8 +144,13 @@ CONSENTS = Table(
         Column("wording_hash", "text", "hash of the wording that was shown", nullable=True),
         Column("legal_basis", "text", "the legal basis claimed, such as `gdpr_9_2_a`", nullable=True),
         Column("at", "time", "when it happened", unit="UTC"),
-        Column("evidence", "text", "where the proof is kept", nullable=True),
+        Column("evidence", "text", "where the proof is kept; sealed under the person's own key", nullable=True),
+        Column("valid_from", "time", "from when on it counts; when it happened, if empty", nullable=True, unit="UTC", future=True),
+        Column("valid_until", "time", "when it ends by itself", nullable=True, unit="UTC", future=True),
+        Column("wording_version", "text", "version of the wording", nullable=True),
+        Column("language", "text", "language of the wording", nullable=True),
     ),
+    ledger=True,
 )
 ASSIGNMENTS = Table(
     "assignments",
@@ -173,6 +180,8 @@ OUTCOMES = Table(
 )
 
 TABLES: dict[str, Table] = {table.name: table for table in (INTERACTIONS, PEOPLE, SOURCES, CONSENTS, ASSIGNMENTS, OUTCOMES)}
+STORED: dict[str, Table] = {name: table for name, table in TABLES.items() if not table.ledger}
+"""The Delta tables; what is not among them goes to the ledger."""
 
 
 def columns(table: Table, vocabulary: Vocabulary) -> tuple[Column, ...]:

@@ -84,8 +84,8 @@ class Workspace:
 
     @property
     def database_url(self) -> str:
-        """SQLAlchemy URL of the store: the configured one, or `audience.db` in the folder."""
-        return self.settings.database_url or f"sqlite:///{self.root / 'audience.db'}"
+        """SQLAlchemy URL of the store: that of AUDIENCE_DATABASE_URL, the configured one, or `audience.db` in the folder."""
+        return os.environ.get("AUDIENCE_DATABASE_URL") or self.settings.database_url or f"sqlite:///{self.root / 'audience.db'}"
 
     @property
     def tracking_url(self) -> str:

@@ -96,7 +96,8 @@ def eligible(
 ) -> Eligible:
     """Return who can be drawn at `now`: the rows of `people` who had joined by then and may be contacted for the training's use.
 
-    `only` is a file (person_id) of those who may be drawn. A household is what the file `units` (person_id, unit_id) says, an area what `people` says. Raises AssignmentError, and what `permitted` raises.
+    `only` is a file (person_id) of those who may be drawn. A household is what the file `units` (person_id, unit_id) says, an area what `people` says.
+    Raises AssignmentError, and what `permitted` raises.
     """
     _strata_exist(workspace, strata)
     if (unit == "household") != (units is not None):

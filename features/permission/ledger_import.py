@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import pyarrow as pa
@@ -10,12 +10,10 @@ import pyarrow as pa
 from features.history import Stored
 from features.permission.ledger import Event, Ledger
 
-Progress = Callable[[str, float], None]
 
-
-def append_batches(ledger: Ledger, batches: Iterable[pa.RecordBatch], *, now: datetime, progress: Progress | None = None) -> Stored:
+def append_batches(ledger: Ledger, batches: Iterable[pa.RecordBatch], *, now: datetime) -> Stored:
     """Record the rows in one transaction; those of people who were erased are left out, and count as duplicates. Raises LedgerError or StoreError."""
-    found = ledger.append(_events(batches), now=now, door="import", progress=progress)
+    found = ledger.append(_events(batches), now=now, door="import")
     return Stored(found.stored, found.duplicate + found.erased, 0, found.last)
 
 
