@@ -14,7 +14,9 @@ LOCK = _ROOT / "requirements.lock"
 SERVER_LOCK = _ROOT / "serving" / "requirements.lock"
 DIRECT = frozenset(
     {
+        "alembic",
         "bentoml",
+        "cryptography",
         "fastapi",
         "httptools",
         "jinja2",
