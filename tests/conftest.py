@@ -1,8 +1,12 @@
 """What every test lives under: no network but loopback, quiet libraries, two threads."""
 
 import ipaddress
+import itertools
 import os
+import shutil
 import socket
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -63,3 +67,52 @@ def shared_data():
     if not (folder / "README.md").exists():
         pytest.skip(f"real data is not here: set AUDIENCE_DATA (looked in {folder.name})")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_url():
+    """A PostgreSQL of our own on a free port; it ends with the tests."""
+    with tempfile.TemporaryDirectory(prefix="audience-postgres-") as home:  # not pytest's folder: another run of pytest closes it to other users
+        yield from _postgres(Path(home))
+
+
+def _postgres(home):
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        missing_tool("psycopg is not installed")
+    binaries = shutil.which("initdb") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+    if binaries is None:
+        missing_tool("PostgreSQL's initdb is not installed")
+    folder = Path(binaries).resolve().parent
+    as_user = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(home, "postgres")
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = home / "data"
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+    subprocess.run([*as_user, folder / "initdb", "-D", data, "-U", "audience", "-A", "trust"], check=True, capture_output=True, cwd=home)
+    subprocess.run([*as_user, folder / "pg_ctl", "-D", data, "-w", "-o", options, "-l", home / "log", "start"], check=True, capture_output=True, cwd=home)
+    yield f"postgresql+psycopg://audience@127.0.0.1:{port}/postgres"
+    subprocess.run([*as_user, folder / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, capture_output=True, cwd=home)
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def new_postgres(postgres_url):
+    """A function that makes an empty database, or a copy of one that nobody is connected to, and returns its URL."""
+    import psycopg
+
+    def made(copy_of=None):
+        name = f"made_{next(_numbers)}"
+        template = "template0" if copy_of is None else copy_of.rsplit("/", 1)[1]
+        with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return postgres_url.rsplit("/", 1)[0] + f"/{name}"
+
+    return made

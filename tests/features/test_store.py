@@ -1,17 +1,11 @@
-import os
-import shutil
-import socket
-import subprocess
 import threading
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from features.database.store import Store, StoreError
 from serving import keys
 from serving.audit import Answer, AuditLog, Decision
-from tests.conftest import missing_tool
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -49,35 +43,6 @@ def test_many_writers_at_once_lose_nothing(tmp_path):
         thread.join()
     assert len(log.requests_about("van:1", limit=100)) == 40
     store.close()
-
-
-@pytest.fixture(scope="module")
-def postgres_url(tmp_path_factory):
-    """A PostgreSQL of our own on a free port; it ends with the tests."""
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
-        missing_tool("psycopg is not installed")
-    binaries = shutil.which("initdb") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
-    if binaries is None:
-        missing_tool("PostgreSQL's initdb is not installed")
-    folder = Path(binaries).resolve().parent
-    home = tmp_path_factory.mktemp("postgres")
-    as_user = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        shutil.chown(home, "postgres")
-        for parent in home.parents[:3]:
-            parent.chmod(parent.stat().st_mode | 0o011)
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = home / "data"
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-    subprocess.run([*as_user, folder / "initdb", "-D", data, "-U", "audience", "-A", "trust"], check=True, capture_output=True, cwd=home)
-    subprocess.run([*as_user, folder / "pg_ctl", "-D", data, "-w", "-o", options, "-l", home / "log", "start"], check=True, capture_output=True, cwd=home)
-    yield f"postgresql+psycopg://audience@127.0.0.1:{port}/postgres"
-    subprocess.run([*as_user, folder / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, capture_output=True, cwd=home)
 
 
 def test_postgresql_holds_keys_and_audit_alike(postgres_url):
