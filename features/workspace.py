@@ -8,7 +8,7 @@ import secrets
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -31,6 +31,13 @@ class Settings(Frozen):
     scores_valid_days: int = Field(default=30, ge=1, le=366)
 
 
+class AuditSettings(Frozen):
+    """The `[audit]` table: how often the log's checkpoints are written, and to which folder besides the workspace's own."""
+
+    checkpoint_minutes: float = Field(default=60, gt=0, le=24 * 60)
+    checkpoint_folder: str | None = Field(default=None, min_length=1)
+
+
 @dataclass(frozen=True)
 class Workspace:
     """An opened workspace: where things stand, what its words mean."""
@@ -39,6 +46,7 @@ class Workspace:
     settings: Settings
     vocabulary: Vocabulary
     permission: PermissionSettings = field(default_factory=PermissionSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
     @classmethod
     def open(cls, root: str | Path) -> Workspace:
@@ -55,7 +63,8 @@ class Workspace:
             permission = parse_permission(document)
         except PermissionFault as error:
             raise WorkspaceError(str(error)) from None
-        return cls(root, _settings(document), parse_vocabulary(document), permission)
+        settings, audit = _table(document, "workspace", Settings), _table(document, "audit", AuditSettings)
+        return cls(root, settings, parse_vocabulary(document), permission, audit)
 
     @property
     def tables(self) -> Path:
@@ -81,6 +90,17 @@ class Workspace:
     def artifacts(self) -> Path:
         """MLflow's artefacts, unless a tracking server is configured."""
         return self.root / "artifacts"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The audit log's checkpoints, one line each."""
+        return self.root / "audit" / "checkpoints.jsonl"
+
+    @property
+    def checkpoint_folder(self) -> Path | None:
+        """The other folder that checkpoints go to: one that `[audit]` names relative to the workspace or from the root; it has to be there."""
+        folder = self.audit.checkpoint_folder
+        return None if folder is None else self.root / Path(folder).expanduser()
 
     @property
     def database_url(self) -> str:
@@ -120,18 +140,21 @@ def create(folder: str | Path) -> Path:
 
 
 _STARTER = Path(__file__).with_name("starter.toml")
-_TABLES = {"workspace", "features", "kinds", "channels", "topics", "attributes", "source_types", "experiments", "training", "permission", "uses"}
+_TABLES = {"workspace", "audit", "permission", "uses", "features", "kinds", "channels", "topics", "attributes", "source_types", "experiments", "training"}
 
 
-def _settings(document: dict[str, Any]) -> Settings:
+_Kind = TypeVar("_Kind", bound=Frozen)
+
+
+def _table(document: dict[str, Any], name: str, kind: type[_Kind]) -> _Kind:
     unknown = sorted(set(document) - _TABLES)
     if unknown:
         raise WorkspaceError(f"audience.toml: unknown table(s) {', '.join(unknown)}; allowed: {', '.join(sorted(_TABLES))}")
     try:
-        return Settings(**document.get("workspace", {}))
+        return kind.model_validate(document.get(name, {}))
     except ValidationError as error:
-        faults = "; ".join(f"workspace.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise WorkspaceError(f"audience.toml: {faults}; allowed: {', '.join(sorted(Settings.model_fields))}") from None
+        faults = "; ".join(f"{'.'.join(map(str, (name, *fault['loc'])))}: {fault['msg']}" for fault in error.errors())
+        raise WorkspaceError(f"audience.toml: {faults}; allowed: {', '.join(sorted(kind.model_fields))}") from None
 
 
 __all__ = ["Settings", "VocabularyError", "Workspace", "WorkspaceError", "create"]

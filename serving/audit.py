@@ -1,4 +1,4 @@
-"""The audit log: what was answered to whom about whom, written before the answer leaves."""
+"""The audit log: what was answered to whom about whom, written and chained before the answer leaves."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from features.database.schema import ANSWERS, DECISIONS, KEYS
+from features.database.schema import ANSWERS, CHAIN, DECISIONS, KEYS
 from features.database.store import Store, StoreError
+from serving.entries import append, begun, entries_key
 from serving.schemas import NoScore, PersonScores, Score
 
 _PSEUDONYM_CONTEXT = b"audience-scoring/audit/person"
@@ -72,18 +73,27 @@ class Request:
 
 
 class AuditLog:
-    """The log in a store; `key` makes the pseudonyms, so that the log alone names nobody."""
+    """The log in a store; `key` makes the pseudonyms, so that the log alone names nobody, and the chain, so that nobody changes it unseen."""
 
     def __init__(self, store: Store, key: bytes) -> None:
         self._store = store
         self._key = hmac.digest(key, _PSEUDONYM_CONTEXT, "sha256")
+        self._chain_key = entries_key(key)
+
+    def begin(self) -> None:
+        """Chain the answers of before there was a chain; does nothing the next time. Raises StoreError."""
+        with self._store.read() as connection:
+            if connection.execute(select(CHAIN.c.seq).limit(1)).first() or not connection.execute(select(ANSWERS.c.answer_id).limit(1)).first():
+                return
+        with self._store.write(serial=True) as connection:
+            begun(connection, self._chain_key)
 
     def pseudonym(self, person: str) -> str:
         """Return HMAC-SHA256 (hex) of a person id: the same person always has the same one, in this workspace only."""
         return hmac.new(self._key, person.encode(), hashlib.sha256).hexdigest()
 
     def record(self, answer: Answer) -> None:
-        """Write the answer and its decisions, all or nothing. Raises AuditError: then the answer must not be given."""
+        """Write the answer, its decisions and their entry of the chain, all or nothing. Raises AuditError: then the answer must not be given."""
         head = {
             "answer_id": answer.answer_id,
             "at": answer.at,
@@ -96,12 +106,15 @@ class AuditLog:
             "asked": json.dumps(list(answer.asked)),
             "as_of": answer.as_of,
         }
+        decisions = [_decision_row(answer, decision) for decision in answer.decisions]
         try:
-            with self._store.write() as connection:
+            with self._store.write(serial=True) as connection:
+                last = begun(connection, self._chain_key)
                 connection.execute(ANSWERS.insert(), head)
-                if answer.decisions:
-                    connection.execute(DECISIONS.insert(), [_decision_row(answer, decision) for decision in answer.decisions])
-        except StoreError as error:
+                if decisions:
+                    connection.execute(DECISIONS.insert(), decisions)
+                append(connection, self._chain_key, last, head, decisions)
+        except (StoreError, TypeError, ValueError) as error:
             raise AuditError("the answer could not be recorded in the audit log, so it is not given") from error
 
     def decisions(self, results: Iterable[PersonScores], asked: Sequence[str]) -> list[Decision]:
@@ -169,11 +182,16 @@ def _decision_row(answer: Answer, decision: Decision) -> dict[str, object]:
         "at": answer.at,
         "score": decision.score,
         "code": decision.code,
-        "value": decision.value,
-        "low": decision.low,
-        "high": decision.high,
+        "value": _float(decision.value),
+        "low": _float(decision.low),
+        "high": _float(decision.high),
         "model": decision.model,
         "version": decision.version,
         "digest": decision.digest,
         "as_of": answer.as_of,
     }
+
+
+def _float(value: float | None) -> float | None:
+    """Return the number as it will be read back: a whole one is a float too."""
+    return None if value is None else float(value)

@@ -96,6 +96,17 @@ DECISIONS = Table(
 """One row per person and score; `person` is a keyed hash, `code` says why there is no value."""
 
 
+CHAIN = Table(
+    "chain",
+    METADATA,
+    Column("seq", NUMBER, primary_key=True, autoincrement=False),
+    Column("answer_id", String(32), ForeignKey("answers.answer_id"), nullable=False, unique=True),
+    Column("late", Boolean, nullable=False),
+    Column("link", String(64), nullable=False),
+)
+"""The log's entries, numbered from 1 without a gap: `link` is a keyed digest of the answer, all its decisions and the link before; `late` says that the
+answer was there before the chain."""
+
 SUBJECTS = Table(
     "subjects",
     METADATA,
@@ -143,5 +154,5 @@ LEDGER = Table(
 )
 """Consent, refusal, withdrawal, objection, expiry, erasure: events, never edited. Times are microseconds UTC; `sealed` holds what is personal beside them."""
 
-APPEND_ONLY = ("answers", "decisions", "ledger")
+APPEND_ONLY = ("answers", "decisions", "chain", "ledger")
 """Tables whose rows the database itself refuses to change or delete."""

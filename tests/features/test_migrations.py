@@ -67,6 +67,28 @@ def test_a_store_of_before_the_steps_is_brought_up_with_what_it_holds(tmp_path):
     store.close()
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_the_chain_comes_to_a_log_that_keeps_its_guards(request, tmp_path, database):
+    url = f"sqlite:///{tmp_path / 'audience.db'}" if database == "sqlite" else request.getfixturevalue("new_postgres")()
+    store = Store(url)
+    answer(store)
+    with store.write() as connection:
+        connection.exec_driver_sql("DROP TABLE chain")
+        if database == "postgresql":
+            connection.exec_driver_sql("DROP FUNCTION chain_refuses()")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
+    store.close()
+    store = Store(url)
+    with store.write() as connection:
+        connection.exec_driver_sql("INSERT INTO chain (seq, answer_id, late, link) VALUES (1, 'a', TRUE, 'x')")
+    for change in ("DELETE FROM answers", "UPDATE answers SET status = 500", "DELETE FROM chain", "UPDATE chain SET link = 'y'"):
+        with pytest.raises(StoreError), store.write() as connection:
+            connection.exec_driver_sql(change)
+    with store.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA) == []
+    store.close()
+
+
 def test_a_store_of_a_later_release_is_left_alone(tmp_path):
     store = Store(f"sqlite:///{tmp_path / 'audience.db'}")
     with store.write() as connection:

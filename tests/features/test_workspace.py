@@ -65,7 +65,7 @@ def test_every_workspace_has_a_key_of_its_own(tmp_path):
         ("[workspace", WorkspaceError, "is not TOML in UTF-8"),
         (b"\xff\xfe", WorkspaceError, "is not TOML in UTF-8"),
         (WORDS, WorkspaceError, r"workspace\.name: Field required"),
-        (NAMED + "[kindss]\n", WorkspaceError, r"unknown table\(s\) kindss; allowed: attributes, channels"),
+        (NAMED + "[kindss]\n", WorkspaceError, r"unknown table\(s\) kindss; allowed: attributes, audit, channels"),
         (NAMED.replace("name =", "nam = 'x'\nname ="), WorkspaceError, r"workspace\.nam.*allowed: database_url"),
         (NAMED.replace("name =", "language = 'de'\nname ="), WorkspaceError, r"workspace\.language"),
         (NAMED.replace("name =", "scores_valid_days = 0\nname ="), WorkspaceError, "scores_valid_days"),

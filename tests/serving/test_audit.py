@@ -1,10 +1,11 @@
 import json
+import math
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select
 
-from features.database.schema import ANSWERS, DECISIONS
+from features.database.schema import ANSWERS, CHAIN, DECISIONS
 from features.database.store import Store
 from serving.audit import Answer, AuditError, AuditLog, Decision
 
@@ -81,6 +82,11 @@ def test_a_broken_store_is_a_503(served_copy):
     answer = served_copy.ask()
     assert (answer.status_code, answer.json()["code"]) == (503, "audit_unavailable")
     with served_copy.server.store.write() as connection:
+        connection.exec_driver_sql("DROP TABLE chain")
+        before = connection.exec_driver_sql("SELECT count(*) FROM answers").scalar()
+    assert served_copy.ask().status_code == 503
+    with served_copy.server.store.write() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM answers").scalar() == before
         connection.exec_driver_sql("DROP TABLE answers")
     assert served_copy.ask().status_code == 503
     assert served_copy.client.get("/livez").status_code == 200
@@ -110,8 +116,10 @@ def test_a_record_is_whole_or_not_at_all(tmp_path):
     twice = [Decision("same", "p", "affinity:housing"), Decision("same", "p", "affinity:schools")]
     with pytest.raises(AuditError):
         log.record(Answer("a", NOW, "api", "POST /v1/scores", 200, decisions=twice))
+    with pytest.raises(AuditError):
+        log.record(Answer("a", NOW, "api", "POST /v1/scores", 200, decisions=[Decision("a-0", "p", "affinity:housing", value=math.nan)]))
     with store.read() as connection:
-        assert connection.execute(select(ANSWERS)).all() == []
+        assert [connection.execute(select(table)).all() for table in (ANSWERS, DECISIONS, CHAIN)] == [[], [], []]
     store.close()
 
 
