@@ -34,10 +34,12 @@ def create_app(settings: Settings) -> FastAPI:
         server = Server.open(settings)
         app.state.server = server
         server.reloader.start()
+        server.checkpointer.start()
         try:
             yield
         finally:
             await run_in_threadpool(server.reloader.stop)
+            await run_in_threadpool(server.checkpointer.stop)
             server.store.close()
 
     app = FastAPI(title=_TITLE, version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)

@@ -13,6 +13,7 @@ from features.database.store import Store
 from features.permission.live import Permission
 from features.workspace import Workspace
 from serving.audit import Answer, AuditError, AuditLog
+from serving.checkpointing import Checkpointer
 from serving.problems import Problem
 from serving.reloading import Reloader
 from serving.settings import Settings
@@ -28,17 +29,20 @@ class Server:
     audit: AuditLog
     reloader: Reloader
     permission: Permission
+    checkpointer: Checkpointer
     key: bytes
 
     @classmethod
     def open(cls, settings: Settings) -> Server:
-        """Return the parts for a workspace. Raises WorkspaceError, VocabularyError or StoreError."""
+        """Return the parts for a workspace, its log made a chain if it was none. Raises WorkspaceError, VocabularyError or StoreError."""
         workspace = Workspace.open(settings.workspace)
         store = Store(settings.database_url or workspace.database_url)
         key = workspace.signing_key()
         permission = Permission(workspace, store)
         reloader = Reloader(workspace, permission, threads=settings.threads, every_seconds=settings.reload_seconds)
-        return cls(settings, workspace, store, AuditLog(store, key), reloader, permission, key)
+        audit = AuditLog(store, key)
+        audit.begin()
+        return cls(settings, workspace, store, audit, reloader, permission, Checkpointer(workspace, store, key, now=now), key)
 
     def record(self, answer: Answer) -> None:
         """Write an answer to the audit log. Raises Problem `audit_unavailable`: then the answer must not leave."""

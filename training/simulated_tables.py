@@ -173,8 +173,10 @@ def consents(population: Population, calendar: Calendar, vocabulary: Vocabulary)
             (population.refused[:, code], "refused", _PURPOSE, channel, population.joined),
             (withdrew, "withdrawn", _PURPOSE, channel, reach_until[:, code]),
         ]
-    parts = [_ledger(*event, population=population, calendar=calendar) for event in events]
-    return pa.concat_tables(parts).sort_by([("at", "ascending"), ("person_id", "ascending"), ("channel", "ascending")]).cast(schema("consents", vocabulary))
+    parts = pa.concat_tables([_ledger(*event, population=population, calendar=calendar) for event in events])
+    ordered = parts.sort_by([("at", "ascending"), ("person_id", "ascending"), ("channel", "ascending")])
+    declared = schema("consents", vocabulary)
+    return pa.table([ordered.column(field.name) if field.name in ordered.column_names else pa.nulls(len(ordered)) for field in declared], declared.names).cast(declared)
 
 
 def _ledger(who: Flags, event: str, purpose: str, channel: str, day: Floats, *, population: Population, calendar: Calendar) -> pa.Table:
