@@ -176,9 +176,8 @@ def consents(population: Population, calendar: Calendar, vocabulary: Vocabulary)
     parts = pa.concat_tables([_ledger(*event, population=population, calendar=calendar) for event in events])
     ordered = parts.sort_by([("at", "ascending"), ("person_id", "ascending"), ("channel", "ascending")])
     declared = schema("consents", vocabulary)
-    return pa.table([ordered.column(field.name) if field.name in ordered.column_names else pa.nulls(len(ordered)) for field in declared], declared.names).cast(
-        declared
-    )
+    columns = [ordered.column(name) if name in ordered.column_names else pa.nulls(len(ordered)) for name in declared.names]
+    return pa.table(columns, declared.names).cast(declared)
 
 
 def _ledger(who: Flags, event: str, purpose: str, channel: str, day: Floats, *, population: Population, calendar: Calendar) -> pa.Table:

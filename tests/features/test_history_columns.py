@@ -11,7 +11,7 @@ from features.history import History
 from features.imports import import_files
 from features.publication import build_into, open_current
 from features.refresh import refresh
-from features.tables import TABLES, arrow_schema
+from features.tables import STORED, TABLES, arrow_schema
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 PERSON = {"person_id": "van:1", "birth_year": "1980", "status": "member", "source_id": "s", "gender": "f"}
@@ -39,7 +39,8 @@ def before(workspace, tmp_path, monkeypatch):
     with monkeypatch.context() as past:
         for name, later in LATER.items():
             columns = tuple(column for column in TABLES[name].columns if column.name not in later)
-            past.setitem(TABLES, name, replace(TABLES[name], columns=columns))
+            for tables in (TABLES, STORED):
+                past.setitem(tables, name, replace(TABLES[name], columns=columns))
         for name, row in (("sources", SOURCE), ("people", PERSON)):
             import_files(workspace, name, [write_csv(tmp_path / f"{name}.csv", [row])], now=NOW)
     for name, later in LATER.items():

@@ -27,7 +27,7 @@ def datasets(campaign):
 def test_one_contrast_per_arm_in_the_order_of_the_vocabulary(datasets):
     assert [dataset.arm for dataset in datasets] == ["letter", "Card"]
     for dataset in datasets:
-        assert dataset.counts == {"assigned": 360, "without_outcome": 12, "in_stratum_of_one_arm": 0}
+        assert dataset.counts == {"assigned": 360, "without_outcome": 12, "in_stratum_of_one_arm": 0, "not_permitted": 0}
         assert np.allclose(dataset.propensity, 0.5)
         assert set(dataset.treatment) == {0.0, 1.0}
         assert len(set(dataset.person_ids)) == len(dataset)
