@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import features.commands
+import features.permission.commands
 import serving.commands
 import training.commands
 
@@ -17,7 +18,7 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__)
-for room in (features.commands, training.commands, serving.commands):
+for room in (features.commands, features.permission.commands, training.commands, serving.commands):
     app.add_typer(room.app)
 
 ROOMS = {"features", "models", "training", "serving", "demo"}

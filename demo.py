@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from features.database.store import Store
+from features.permission.live import Permission
 from features.publication import open_current
 from features.workspace import Workspace
 from serving.keys import create_key
@@ -29,6 +31,7 @@ from training.simulation import UNTIL
 
 MARKER = ".made-by-audience-demo"
 TABLES = ("sources", "people", "consents", "interactions", "assignments", "outcomes")
+USE = "doorstep"
 QUESTION = ("affinity:housing", "affinity:climate", "persuadability:*")
 ANSWERS = "count|kind=any-engagement|channel=any|topic=any|window=all"
 START_SECONDS = 90
@@ -63,6 +66,7 @@ def tour(command: Callable[..., Any], folder: Path, *, people: int, port: int, s
     run("train", "affinity", "--now", until)
     for experiment in workspace.vocabulary.experiments:
         run("train", "persuadability", experiment.id, "--now", until)
+    run("decide", "--use", USE)
     run("models")
     for record in list_models(workspace):
         run("promote", record["name"])  # a refusal is part of the tour, not a failure of it
@@ -99,7 +103,7 @@ def _serve(workspace: Workspace, folder: Path, port: int, *, stay: bool) -> None
         )
     try:
         _wait(server, port, log)
-        _ask(_quiet_middling_and_busy(workspace), port, keys["scores"])
+        _ask(workspace, port, keys["scores"])
         _say_where(folder, port, keys)
         if stay:
             print("\nServing until you press Ctrl-C …", flush=True)
@@ -128,16 +132,21 @@ def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     raise DemoError(f"the server was not ready after {START_SECONDS} s; see {log}")
 
 
-def _quiet_middling_and_busy(workspace: Workspace) -> list[str]:
-    """Return three people to ask about: of those who ever answered, the 10th, 50th and 90th in a hundred by number of answers."""
+def _to_ask_about(workspace: Workspace) -> list[str]:
+    """Return people to ask about: of those who ever answered and may be scored, the 10th, 50th and 90th in a hundred by answers; and one for each refusal."""
     vectors = open_current(workspace.vectors)
-    answers = vectors.matrix[:, vectors.names.index(ANSWERS)]
+    with closing(Store(workspace.database_url)) as store:
+        decisions = Permission(workspace, store).decide(vectors.person_ids.to_pylist(), workspace.permission.use(USE), datetime.now(UTC))
+    answers = np.where(decisions.allowed, vectors.matrix[:, vectors.names.index(ANSWERS)], 0)
     order = np.argsort(answers, kind="stable")[int((answers == 0).sum()) :]
-    return [str(vectors.person_ids[int(order[len(order) * percent // 100])]) for percent in (10, 50, 90)]
+    scored = [int(order[len(order) * percent // 100]) for percent in (10, 50, 90)]
+    refused = [int(np.flatnonzero(decisions.rule == rule)[0]) for rule in np.unique(decisions.rule) if rule >= 0]
+    return [str(vectors.person_ids[row]) for row in (*scored, *refused)]
 
 
-def _ask(people: list[str], port: int, key: str) -> None:
-    body = json.dumps({"people": people, "scores": list(QUESTION), "explain": 3})
+def _ask(workspace: Workspace, port: int, key: str) -> None:
+    use = workspace.permission.use(USE).model_dump(exclude_none=True)
+    body = json.dumps({"people": _to_ask_about(workspace), "scores": list(QUESTION), "use": use, "explain": 3})
     print(f"\n$ curl -s http://127.0.0.1:{port}/v1/scores -H 'Authorization: Bearer {key}' \\\n       -H 'Content-Type: application/json' -d '{body}'\n")
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/v1/scores", data=body.encode(), headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -149,6 +158,9 @@ def _ask(people: list[str], port: int, key: str) -> None:
 
 def _person(result: dict[str, Any]) -> str:
     lines = [f"  {result['person']}"]
+    if result["permission"] is not None and not result["permission"]["allowed"]:
+        said = f"no score for this use: {result['code']} (rule {result['permission']['rule']}): {result['words']}"
+        return "\n".join([*lines, *textwrap.wrap(said, 110, initial_indent="    ", subsequent_indent="        ")]) + "\n"
     for score in result["scores"]:
         if "code" in score:
             lines += textwrap.wrap(f"{score['name']}: no score, {score['code']}: {score['words']}", 110, initial_indent="    ", subsequent_indent="        ")

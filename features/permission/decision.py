@@ -123,7 +123,7 @@ def decide(
     numbered above `known` are not looked at, which with facts of the same versions makes a past decision again. Raises ValueError for a time
     without a zone, and for a pack that is not that of the use's jurisdiction.
     """
-    question = Question(facts, use, _microseconds(at), activity, special, needs_third_party, lowest_first, preconditions or Preconditions(), known)
+    question = Question(facts, use, microseconds(at), activity, special, needs_third_party, lowest_first, preconditions or Preconditions(), known)
     return answer(question, pack)
 
 
@@ -208,7 +208,8 @@ def _note_allowed(question: Question, first: NDArray[np.int16], event: Integers,
         source[rows] = question.facts.source[rows]
 
 
-def _microseconds(at: datetime) -> int:
+def microseconds(at: datetime) -> int:
+    """Return a time as microseconds UTC. Raises ValueError for one without a zone."""
     if at.tzinfo is None or at.utcoffset() is None:
         raise ValueError("at is a datetime with a time zone, such as datetime(2026, 1, 1, tzinfo=UTC); the one given has none")
     return (at - EPOCH) // timedelta(microseconds=1)

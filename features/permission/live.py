@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from features.database.store import Store
 from features.history import History
-from features.permission.decision import Decisions, decide
+from features.permission.decision import Decisions, Told, decide, every_rule, microseconds
 from features.permission.facts import UNKNOWN, Events, Facts, Integers
 from features.permission.gathering import gather
 from features.permission.ledger import Ledger
 from features.permission.packs import load_pack
+from features.permission.rules import Question
 from features.permission.use import Use
 from features.workspace import Workspace
 
@@ -80,6 +81,11 @@ class Group:
         """The ids of the sources that decisions name by their row."""
         return self._facts.sources.ids
 
+    def facts(self) -> Facts:
+        """Return everything that rules look at, of everybody in the group, from the ledger as it is now. Raises StoreError."""
+        facts, last = self._now()
+        return replace(facts, events=self._permission.events.of(facts.subject[facts.subject != UNKNOWN]), ledger=last)
+
     def decide(self, rows: NDArray[np.int64], use: Use, at: datetime, **question: Any) -> Decisions:
         """Return the decision on the people in those rows (k,), from the ledger as it is now; `question` as in `decision.decide`. Raises StoreError."""
         facts, last = self._now()
@@ -119,6 +125,12 @@ class Permission:
         """
         known, rows = np.unique(np.array(people, dtype=object), return_inverse=True)
         return self.group(pa.array(known.tolist(), pa.large_string()), versions=versions).decide(rows.astype(np.int64), use, at, **question)
+
+    def every_rule(self, person: str, use: Use, at: datetime, **question: Any) -> tuple[Told, ...]:
+        """Return what every rule in force says of one person, in the pack's order, for an auditor. Raises HistoryError or StoreError."""
+        facts = self.group(pa.array([person], pa.large_string())).facts()
+        question.setdefault("preconditions", self.settings.preconditions)
+        return every_rule(Question(facts, use, microseconds(at), **question), load_pack(use.jurisdiction))
 
     def erased(self, people: Sequence[str]) -> frozenset[str]:
         """Return those of the people who were erased: nothing else is known of them. Raises StoreError."""

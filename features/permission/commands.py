@@ -1,0 +1,125 @@
+"""The commands of permission: what people said, and who may be scored for what. Ids come from a file or standard input, never from the command itself."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from features.permission.use import ACTIVITIES, ANY
+from features.terminal import HERE, Folder, moment, now, table
+from features.workspace import Workspace
+
+if TYPE_CHECKING:
+    from features.permission.decision import Told
+    from features.permission.ledger import Event
+
+app = typer.Typer(rich_markup_mode=None)
+
+Ids = Annotated[Path | None, typer.Option("--file", help="A file of person ids, one per line; standard input by default, or with `-`.")]
+Purpose = Annotated[str, typer.Option(help="The purpose it is for, such as campaign_messages; `any` for all where it is an objection.")]
+Channel = Annotated[str, typer.Option(help="The channel it is for; `any` for all.")]
+
+
+@app.command()
+def consent(
+    event: Annotated[Literal["given", "refused", "withdrawn", "expired"], typer.Argument(help="What happened.")],
+    purpose: Purpose,
+    channel: Channel = ANY,
+    at: Annotated[str | None, typer.Option(help="When it happened (ISO 8601); now by default.")] = None,
+    until: Annotated[str | None, typer.Option(help="When a consent ends by itself.")] = None,
+    basis: Annotated[str | None, typer.Option(help="The legal basis, such as gdpr_9_2_a for explicit consent.")] = None,
+    wording: Annotated[str | None, typer.Option(help="Hash of the wording that was shown; without it no consent is explicit.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the wording.")] = None,
+    language: Annotated[str | None, typer.Option(help="Language of the wording.")] = None,
+    evidence: Annotated[str | None, typer.Option(help="Where the proof is kept; it is sealed.")] = None,
+    file: Ids = None,
+    workspace: Folder = HERE,
+) -> None:
+    """Record a consent, refusal or withdrawal of the people named; it is in force at once. Example: audience consent withdrawn --purpose campaign_messages."""
+    from features.permission.ledger import Event
+
+    opened, happened, ends = Workspace.open(workspace), moment(at), None if until is None else moment(until)
+    said = {"legal_basis": basis, "wording_hash": wording, "wording_version": version, "language": language, "evidence": evidence}
+    _record(opened, [Event(person, event, purpose, channel, happened, None, ends, **said) for person in _ids(file)])
+
+
+@app.command(name="object")
+def object_(purpose: Purpose = ANY, channel: Channel = ANY, file: Ids = None, workspace: Folder = HERE) -> None:
+    """Record that the people named object; no reason is asked, and it is in force at once. Example: audience object --file objections.txt."""
+    from features.permission.ledger import Event
+
+    opened, happened = Workspace.open(workspace), now()
+    _record(opened, [Event(person, "objected", purpose, channel, happened) for person in _ids(file)])
+
+
+@app.command()
+def decide(
+    use: Annotated[str, typer.Option(help="A [uses.…] of audience.toml.")],
+    activity: Annotated[str, typer.Option(help="What is done: score, audience, export or training.")] = "score",
+    at: Annotated[str | None, typer.Option(help="As of when (ISO 8601); now by default.")] = None,
+    known: Annotated[int | None, typer.Option(help="Number of the last event of the ledger to look at, to make a past decision again.")] = None,
+    each: Annotated[bool, typer.Option("--each", help="Tell of each person, with the rule and what it stood on; else numbers by code.")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="Tell what every rule says of the one person named.")] = False,
+    file: Ids = None,
+    workspace: Folder = HERE,
+) -> None:
+    """Say who may be scored for a use: everybody in the table people, or those named with --file. Example: audience decide --use doorstep."""
+    from features.database.store import Store
+    from features.history import History
+    from features.permission.live import Permission
+
+    opened = Workspace.open(workspace)
+    if activity not in ACTIVITIES:
+        raise typer.BadParameter(f"{activity!r} is none of {', '.join(ACTIVITIES)}")
+    stated = opened.permission.use(use)
+    people = _ids(file) if file is not None else History(opened.tables, opened.vocabulary).read("people", columns=["person_id"]).column(0).to_pylist()
+    with closing(Store(opened.database_url)) as store:
+        permission = Permission(opened, store)
+        if rules:
+            if len(people) != 1:
+                raise typer.BadParameter(f"--rules tells of one person at a time: name one with --file, not {len(people):,}")
+            verdicts = permission.every_rule(people[0], stated, moment(at), activity=activity, known=known)
+            table([_verdict(each) for each in verdicts])
+            return
+        decisions = permission.decide(people, stated, moment(at), activity=activity, known=known)
+    if each:
+        rules_of, events = [decisions.forbidding(row) for row in range(len(decisions))], decisions.event.tolist()
+        told = [("allowed", "") if rule is None else (rule.code, rule.id) for rule in rules_of]
+        found = zip(people, told, events, strict=True)
+        table([{"person": person, "code": code, "rule": rule, "event": _number(event)} for person, (code, rule), event in found])
+    else:
+        table([{"code": code, "people": f"{count:,}"} for code, count in decisions.counts().items()])
+    state = "unconfirmed" if decisions.pack not in opened.permission.confirmed else "confirmed"
+    typer.echo(f"law pack {decisions.pack} {decisions.version} ({state}), ledger up to event {decisions.ledger}", err=True)
+
+
+def _verdict(told: Told) -> dict[str, str]:
+    says = "forbids" if told.forbids else "allows" if told.applies else "is not meant for this use"
+    return {"rule": told.rule.id, "code": told.rule.code, "says": says, "event": _number(told.event)}
+
+
+def _number(event: int) -> str:
+    return "" if event < 0 else str(event)
+
+
+def _ids(file: Path | None) -> list[str]:
+    """Return the ids of a file or of standard input, one per line, blank lines left out."""
+    text = sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8")
+    ids = [line.strip() for line in text.splitlines() if line.strip()]
+    if not ids:
+        raise typer.BadParameter("no person is named: give ids, one per line, on standard input or with --file")
+    return ids
+
+
+def _record(workspace: Workspace, events: list[Event]) -> None:
+    from features.database.store import Store
+    from features.permission.ledger import Ledger
+
+    with closing(Store(workspace.database_url)) as store:
+        done = Ledger(store, workspace.signing_key()).append(events, now=now(), door="command")
+    erased = f", {done.erased:,} of people who were erased (left out)" if done.erased else ""
+    typer.echo(f"{done.stored:,} recorded, {done.duplicate:,} known already{erased}; the ledger is at event {done.last}")
