@@ -20,6 +20,7 @@ from features.importers.own import OwnFile
 from features.importers.source import Raw
 from features.permission.ledger import Ledger
 from features.permission.ledger_import import append_batches
+from features.permission.suppression import LeftOut
 from features.rejects import Rejects, report_columns
 from features.samples import Sample
 from features.tables import TABLES
@@ -37,11 +38,12 @@ _COUNTED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """What became of the rows: `read` = stored + duplicate + updated + rejected.
+    """What became of the rows: `read` = stored + duplicate + updated + rejected + erased.
 
     `rejects_file` names the refused rows by file, line, column and reason (None when there were none); `version` is the table's
     version afterwards. `dropped` are the columns that were left out unread. `sourceless` of the rows that passed name a source that is not
-    in the table `sources`: it was refused, or has not come yet; `unknown_sources` are the ids of the most frequent ones.
+    in the table `sources`: it was refused, or has not come yet; `unknown_sources` are the ids of the most frequent ones. `erased` counts rows of people who were erased and do not
+    come back.
     """
 
     read: int
@@ -54,9 +56,11 @@ class ImportSummary:
     dropped: tuple[str, ...] = ()
     sourceless: int = 0
     unknown_sources: tuple[str, ...] = ()
+    erased: int = 0
 
     def __str__(self) -> str:
         counts = f"{self.stored:,} stored, {self.duplicate:,} duplicate, {self.updated:,} updated, {self.rejected:,} rejected"
+        counts += f", {self.erased:,} of erased people left out" if self.erased else ""
         lines = [f"{self.read:,} rows read: {counts}; the table is at version {self.version}"]
         if self.rejects_file:
             lines.append(f"why rows were rejected: {self.rejects_file}")
@@ -106,14 +110,14 @@ def _imported(workspace: Workspace, files: Sequence[Path], checks: Checks, told:
     history = History(workspace.tables, workspace.vocabulary)
     rejects = Rejects(workspace.rejects, table, checks.now)
     known = history.read("sources", columns=["source_id"]).column("source_id").combine_chunks() if table in _OF_SOURCES else None
-    reading = _Reading(list(zip(files, sizes, strict=True)), checks, rejects, told, _UnknownSources(known))
+    reading = _Reading(list(zip(files, sizes, strict=True)), checks, rejects, told, _UnknownSources(known), LeftOut(workspace))
     try:
         stored = _stored(workspace, history, checks, reading, told)
     except BaseException:
         reading.abandon()
         raise
     counts = (reading.read, stored.stored, stored.duplicate, stored.updated, rejects.rows, rejects.path, stored.version)
-    return ImportSummary(*counts, tuple(sorted(checks.drop)), reading.unknown.rows, reading.unknown.named())
+    return ImportSummary(*counts, tuple(sorted(checks.drop)), reading.unknown.rows, reading.unknown.named(), reading.left_out.rows)
 
 
 def _stored(workspace: Workspace, history: History, checks: Checks, reading: _Reading, told: Progress) -> Stored:
@@ -150,10 +154,13 @@ def _sizes(files: Sequence[Path], checks: Checks) -> list[int]:
 class _Reading:
     """Reads the files, each with its size in bytes, one after the other; `read` counts rows, good or not."""
 
-    def __init__(self, files: Sequence[tuple[Path, int]], checks: Checks, rejects: Rejects, told: Progress, unknown: _UnknownSources) -> None:
+    def __init__(
+        self, files: Sequence[tuple[Path, int]], checks: Checks, rejects: Rejects, told: Progress, unknown: _UnknownSources, left_out: LeftOut
+    ) -> None:
         self.files = files
         self.checks = checks
         self.rejects = rejects
+        self.left_out = left_out
         self.told = told
         self.unknown = unknown
         self.read = 0
@@ -166,6 +173,7 @@ class _Reading:
         """
         self._begun = True
         self.rejects.drop()
+        self.left_out.begin()
         done, total = 0, max(sum(size for _, size in self.files), 1)
         for path, size in self.files:
             file, sample = OwnFile(path, self.checks), Sample(self.checks.watched)
@@ -186,8 +194,9 @@ class _Reading:
         self.read += raw.read
         raw.faults.extend(checked.faults)
         self.rejects.add(str(path), raw.faults)
-        self.unknown.add(checked.rows)
-        return checked.rows
+        kept = self.left_out.kept(checked.rows)
+        self.unknown.add(kept)
+        return kept
 
     def storing(self, stage: str, share: float) -> None:
         """Tell how far the sorting and storing of the rows has come."""

@@ -1,0 +1,58 @@
+"""Rows of people who were erased do not come in again: they are left out of what an import stores, and counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import make_url, select
+
+from features.database.schema import SUPPRESSIONS
+from features.database.store import Store
+from features.permission.subjects import Subjects
+from features.workspace import Workspace
+
+
+class LeftOut:
+    """Leaves the erased out of the batches of one import; `rows` counts what was left out."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._erased: pa.LargeStringArray | None = None
+        self._subjects: Subjects | None = None
+        self.rows = 0
+
+    def begin(self) -> None:
+        """Read who was erased, with the table's lock held: who is erased from now on is deleted from it when the lock is free. Raises StoreError."""
+        self.rows = 0
+        if not _is_there(self._workspace.database_url):
+            return
+        store = Store(self._workspace.database_url)
+        try:
+            with store.read() as connection:
+                erased = connection.execute(select(SUPPRESSIONS.c.person)).scalars().all()
+            self._subjects = Subjects(store, self._workspace.signing_key()) if erased else None
+            self._erased = pa.array(erased, pa.large_string())
+        finally:
+            store.close()
+
+    def kept(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows (k ≤ n) of those who were not erased."""
+        position = rows.schema.get_field_index("person_id")
+        if self._subjects is None or position < 0 or not rows.num_rows:
+            return rows
+        coded = rows.column(position).dictionary_encode()
+        known = pc.is_in(self._subjects.hashes_of(coded.dictionary.cast(pa.large_string())), value_set=self._erased)
+        if not pc.any(known).as_py():
+            return rows
+        stays = pc.invert(known.take(coded.indices))
+        kept = rows.filter(stays)
+        self.rows += rows.num_rows - kept.num_rows
+        return kept
+
+
+def _is_there(url: str) -> bool:
+    """Return whether there can be anybody who was erased: not where the file of the store was never made."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or not parsed.database or Path(parsed.database).exists()
