@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features import patches, published
 from features.context import Context
 from features.definition import definitions_hash, parse_name
-from features.matrix import spare
+from features.matrix import InFile, spare
 from features.patches import Patch
 from features.published import VectorsError
 from features.vectors import Progress, Upkeep, Vectors
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from features.relations import StoredTables
 
 _IDS = pa.schema([pa.field("person_id", pa.large_string(), nullable=False)])
+_BLOCK = 16_384
+"""Rows that are copied at a time."""
 _NEWCOMERS = pa.schema([pa.field("person_id", pa.large_string(), nullable=False), pa.field("at_us", pa.int64(), nullable=False)])
 
 
@@ -133,6 +136,40 @@ def publish_whole(vectors: Vectors, order: NDArray[np.int64], fill: Callable[[Pa
     published.put(folder, write, kept=kept)
 
 
+def publish_without(people: Sequence[str], folder: Path) -> None:
+    """Publish the current vectors anew without some people, block by block; no older version stays on the disk. Raises VectorsError.
+
+    Everything else stays as it was, what the base as a whole said too: a later refresh goes on from there.
+    """
+    wanted = pa.array(people, pa.large_string())
+
+    def write(made: Path) -> dict[str, Any]:
+        before = open_current(folder)
+        stays = np.flatnonzero(~_among(before.person_ids, wanted))
+        matrix = InFile(made / "matrix.npy", len(stays), len(before.names), spare=spare(len(stays)))
+        for first in range(0, len(stays), _BLOCK):
+            mine = stays[first : first + _BLOCK]
+            block = matrix.fresh(first, first + len(mine))
+            block[:] = before.matrix[mine]
+            matrix.put(first, first + len(mine), block)
+        matrix.whole()
+        upkeep = before.upkeep
+        if upkeep is not None:
+            coming = upkeep.newcomers
+            upkeep = Upkeep(upkeep.due[stays], coming.filter(pa.array(~_among(coming.column("person_id"), wanted))))
+        kept = replace(
+            before,
+            person_ids=before.person_ids.take(pa.array(stays)),
+            matrix=np.broadcast_to(np.float32(np.nan), (len(stays), len(before.names))),
+            as_ofs=before.as_ofs[stays],
+            upkeep=upkeep,
+        )
+        _write_ids(made, kept.person_ids)
+        return _write_rest(made, kept)
+
+    published.put(folder, write, kept=0)
+
+
 def open_current(folder: str | Path) -> Vectors:
     """Return the current vectors of `folder`, memory-mapped, after comparing the files with the manifest. Raises VectorsError."""
     version, said = published.current(Path(folder))
@@ -219,6 +256,10 @@ def _matrix(version: Path, rows: int, columns: int, *, patched: bool) -> NDArray
 def _read_table(path: Path) -> pa.Table:
     with pa.memory_map(str(path)) as source:
         return pa.ipc.open_file(source).read_all()
+
+
+def _among(ids: pa.Array | pa.ChunkedArray, wanted: pa.LargeStringArray) -> NDArray[np.bool_]:
+    return np.asarray(pc.is_in(ids, value_set=wanted), dtype=np.bool_)
 
 
 def _reordered(vectors: Vectors, order: NDArray[np.int64]) -> Vectors:

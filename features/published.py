@@ -88,6 +88,21 @@ def manifest(version: Path) -> dict[str, Any]:
     return said
 
 
+def remove(folder: Path, gone: Callable[[Path], bool]) -> int:
+    """Remove the versions for which `gone` is true, and what crashes left; return how many versions. Where the current one goes, none is current any more."""
+    with _only_publisher(folder):
+        for path in folder.glob(".new-*"):
+            shutil.rmtree(path, ignore_errors=True)
+        removed = [path for _, path in _versions(folder) if gone(path)]
+        pointer = folder / "CURRENT"
+        if pointer.exists() and pointer.read_text(encoding="utf-8").strip() in {path.name for path in removed}:
+            pointer.unlink()
+            _sync(folder)
+        for path in removed:
+            shutil.rmtree(path)
+    return len(removed)
+
+
 def verify(version: Path) -> None:
     """Read every file of a version and compare it with its digest. Raises VectorsError, which names the file."""
     for name, file in manifest(version)["files"].items():
