@@ -58,7 +58,9 @@ PLACES: tuple[Place, ...] = (
     Place("vectors", "published vectors", ("vectors/v*/**", "vectors/.new-*/**"), personal="ids and features", erasure="vectors"),
     Place("vectors' pointer", "which version is current; a lock", ("vectors/CURRENT", "vectors/.CURRENT", "vectors/.lock")),
     Place("rejects", "why rows were refused: file, line, column, reason", ("rejects/**",), personal="lines of input files", erasure="lines"),
-    Place("draws", "who was drawn into which arm", ("experiments/*/assignments*.csv", "experiments/*/.assignments*"), personal="ids and arms", erasure="lines"),
+    Place(
+        "draws", "who was drawn into which arm", ("experiments/*/assignments*.csv", "experiments/*/.*assignments*"), personal="ids and arms", erasure="lines"
+    ),
     Place("plans", "plans of experiments; digests of draws", ("experiments/*/plan*.json", "experiments/*/.plan*", "experiments/*/*draws.json*")),
     Place("database", "the SQL tables below", ("audience.db", "audience.db-*"), personal="see there", erasure="keys"),
     Place("people's keys", "keyed hash, token and key of each person", tables=("subjects",), personal="pseudonyms and keys", erasure="keys"),
