@@ -1,4 +1,4 @@
-"""The commands of training: simulate, train, tune, list, promote, watch for drift."""
+"""The commands of training: simulate, train, tune, list, promote, watch for drift; and erasure, which reaches its store too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from features.terminal import HERE, Bars, Folder, moment, now, table
 from features.workspace import Workspace
-from training import experiment_commands
+from training import erasure_commands, experiment_commands
 
 app = typer.Typer(rich_markup_mode=None)
 train_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model; the run stands in MLflow.")
@@ -17,6 +17,7 @@ app.add_typer(train_app, name="train")
 tune_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try other settings of a model on its training rows; the trials stand in MLflow.")
 app.add_typer(tune_app, name="tune")
 app.add_typer(experiment_commands.app, name="experiment")
+app.add_typer(erasure_commands.app)
 
 
 @train_app.command()

@@ -25,18 +25,24 @@ import pyarrow.parquet as pq
 
 from features.permission.scanning import held_by_bytes, needles
 
+Ready = Callable[[Path], None]
+Told = Callable[[Iterator[str]], Iterator[tuple[str, str | None]]]
+"""Lines as they stand, each with whose it is."""
 COLUMN = "person_id"
 _DELIMITERS = (",", ";", "\t", "|")
 _GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 
 
-def strike_rows(path: Path, people: Collection[str]) -> Counter[str]:
-    """Rewrite a file without the rows of these people, in one step; return how many rows each had. Raises OSError; ValueError for what cannot be read."""
+def strike_rows(path: Path, people: Collection[str], *, ready: Ready | None = None) -> Counter[str]:
+    """Rewrite a file without the rows of these people, in one step; return how many rows each had. Raises OSError; ValueError for what cannot be read.
+
+    `ready` is told the new file, if there is one, just before it takes the old one's place.
+    """
     with path.open("rb") as file:
         head = file.read(4)
     if head == _PARQUET:
         return _strike_parquet(path, frozenset(people))
-    return _strike_text(path, head, lambda lines: _rows(lines, frozenset(people)))
+    return _strike_text(path, head, lambda lines: _rows(lines, frozenset(people)), ready)
 
 
 def strike_lines(path: Path, people: Collection[str]) -> Counter[str]:
@@ -53,7 +59,7 @@ def strike_lines(path: Path, people: Collection[str]) -> Counter[str]:
     return _strike_text(path, head, lines_of)
 
 
-def _strike_text(path: Path, head: bytes, told: Callable[[Iterator[str]], Iterator[tuple[str, str | None]]]) -> Counter[str]:
+def _strike_text(path: Path, head: bytes, told: Told, ready: Ready | None = None) -> Counter[str]:
     """Write the lines that are nobody's to a new file, which takes the old one's place if any was somebody's."""
     struck: Counter[str] = Counter()
     fresh = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
@@ -68,6 +74,8 @@ def _strike_text(path: Path, head: bytes, told: Callable[[Iterator[str]], Iterat
                 else:
                     struck[person] += 1
         if struck:
+            if ready is not None:
+                ready(fresh)
             _take_place(fresh, path)
     except (csv.Error, EOFError, pa.ArrowException) as error:
         raise ValueError(f"cannot be read as a table ({type(error).__name__})") from None
