@@ -42,8 +42,8 @@ class ImportSummary:
 
     `rejects_file` names the refused rows by file, line, column and reason (None when there were none); `version` is the table's
     version afterwards. `dropped` are the columns that were left out unread. `sourceless` of the rows that passed name a source that is not
-    in the table `sources`: it was refused, or has not come yet; `unknown_sources` are the ids of the most frequent ones. `erased` counts rows of people who were erased and do not
-    come back.
+    in the table `sources`: it was refused, or has not come yet; `unknown_sources` are the ids of the most frequent ones. `erased` counts rows of
+    people who were erased: they do not come back.
     """
 
     read: int
@@ -110,7 +110,7 @@ def _imported(workspace: Workspace, files: Sequence[Path], checks: Checks, told:
     history = History(workspace.tables, workspace.vocabulary)
     rejects = Rejects(workspace.rejects, table, checks.now)
     known = history.read("sources", columns=["source_id"]).column("source_id").combine_chunks() if table in _OF_SOURCES else None
-    reading = _Reading(list(zip(files, sizes, strict=True)), checks, rejects, told, _UnknownSources(known), LeftOut(workspace))
+    reading = _Reading(list(zip(files, sizes, strict=True)), checks, rejects, told, unknown=_UnknownSources(known), left_out=LeftOut(workspace))
     try:
         stored = _stored(workspace, history, checks, reading, told)
     except BaseException:
@@ -155,7 +155,7 @@ class _Reading:
     """Reads the files, each with its size in bytes, one after the other; `read` counts rows, good or not."""
 
     def __init__(
-        self, files: Sequence[tuple[Path, int]], checks: Checks, rejects: Rejects, told: Progress, unknown: _UnknownSources, left_out: LeftOut
+        self, files: Sequence[tuple[Path, int]], checks: Checks, rejects: Rejects, told: Progress, *, unknown: _UnknownSources, left_out: LeftOut
     ) -> None:
         self.files = files
         self.checks = checks

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from features.database.migrations import MigrationError, upgrade
+from features.database.migrations import MigrationError, newest, revision, upgrade
 
 _BUSY_MILLISECONDS = 5000
 """How long a writer waits for another one before SQLite gives up."""
@@ -33,9 +33,12 @@ class Store:
             self._engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
             if self._engine.dialect.name == "sqlite":
                 event.listen(self._engine, "connect", _set_pragmas)
-            with self._engine.begin() as connection:
-                alone(connection)
-                upgrade(connection)
+            with self._engine.connect() as connection:
+                there = revision(connection)
+            if there != newest():
+                with self._engine.begin() as connection:
+                    alone(connection)
+                    upgrade(connection)
         except MigrationError as error:
             raise StoreError(str(error)) from error
         except (SQLAlchemyError, OSError, ImportError) as error:

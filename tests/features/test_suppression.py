@@ -30,6 +30,16 @@ def erase(workspace, *people):
     store.close()
 
 
+def there(workspace, table):
+    if table != "consents":
+        return sorted(History(workspace.tables, workspace.vocabulary).read(table).column("person_id").to_pylist())
+    store = Store(workspace.database_url)
+    ledger = Ledger(store, workspace.signing_key())
+    found = [person for person in ("van:1", "van:2", "van:20", "van:x-4") if ledger.of_person(person)]
+    store.close()
+    return found
+
+
 def write(path, table, people):
     header, row = ROWS[table]
     path.write_text("\n".join([header, *(row.format(person) for person in people)]) + "\n", encoding="utf-8")
@@ -43,8 +53,7 @@ def test_rows_of_the_erased_are_left_out_and_counted(table, workspace, tmp_path)
     summary = import_files(workspace, table, [path], now=NOW)
     assert (summary.read, summary.stored, summary.erased, summary.rejected) == (4, 2, 2, 0)
     assert "2 of erased people left out" in str(summary)
-    history = History(workspace.tables, workspace.vocabulary)
-    assert sorted(history.read(table).column("person_id").to_pylist()) == ["van:1", "van:20"]
+    assert there(workspace, table) == ["van:1", "van:20"]
     again = import_files(workspace, table, [path], now=NOW)
     assert (again.stored, again.erased) == (0, 2)
 

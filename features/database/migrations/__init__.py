@@ -22,7 +22,7 @@ def newest() -> str:
 
 def upgrade(connection: Connection) -> None:
     """Bring a database to the newest step; one that is there already costs a query. Raises MigrationError for one of a later release."""
-    there = _revision(connection)
+    there = revision(connection)
     if there == newest():
         return
     if there is not None and there > newest():
@@ -38,7 +38,8 @@ def upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _revision(connection: Connection) -> str | None:
+def revision(connection: Connection) -> str | None:
+    """Return the number of the step that a database is at, or None for one that knows of no steps."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
