@@ -74,6 +74,8 @@ class Looked:
     beyond: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     """Steps that could not be done, in words."""
+    withdrawn: bool = False
+    """Whether the published vectors are gone, because this release could not rewrite them."""
 
 
 def missing(erased: Erased, looked: Looked) -> list[str]:

@@ -47,11 +47,12 @@ class ErasingError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """The certificate of one person's erasure: where it is, what it says is missing ([] for nothing), and what became of the person."""
+    """The certificate of one person's erasure: where it is, what it says is missing ([] for nothing), what became of the person and of the vectors."""
 
     path: Path
     missing: Sequence[str]
     erased: Erased
+    withdrawn: bool = False
 
     def __str__(self) -> str:
         event = "recorded before" if self.erased.event is None else f"event {self.erased.event:,} of the ledger"
@@ -63,6 +64,8 @@ class Certified:
             lines.append("  nothing was known or held of this person; from now on nothing comes in of them")
         lines += [f"  may have learned from this person: {model.name} version {model.version}, {_told(model)}" for model in self.erased.models]
         lines += [f"  not complete: {reason}" for reason in self.missing]
+        if self.withdrawn:
+            lines.append("  the published vectors were of another release and had to be removed: build them with `audience vectors`")
         return "\n".join([*lines, f"  certificate: {self.path}"])
 
 
@@ -106,7 +109,7 @@ def erase_people(
             one.files, one.found = dict(struck[person]), _masked(found.found[person], people)
             one.models = learned[person] if one.event is not None else _or_before(listed, learned[person], one.erased_at)
         unreadable = dict(zip(_masked(tuple(found.unreadable), people), found.unreadable.values(), strict=True))
-        looked = Looked(found.files, found.size, unreadable, _beyond(workspace), tuple(faults))
+        looked = Looked(found.files, found.size, unreadable, _beyond(workspace), tuple(faults), left.withdrawn)
         certified = [_certify(workspace, erased[person], looked, now) for person in people]
     told("looked through everything", 1.0)
     return certified
@@ -225,7 +228,7 @@ def _certify(workspace: Workspace, erased: Erased, looked: Looked, now: datetime
     document = signed(certificate(erased, looked, workspace=workspace.settings.name, made_at=now), workspace.signing_key())
     path = workspace.root / CERTIFICATES / f"erasure-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}.json"
     _write(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
-    return Certified(path, missing(erased, looked), erased)
+    return Certified(path, missing(erased, looked), erased, looked.withdrawn)
 
 
 def _write(path: Path, content: bytes) -> None:

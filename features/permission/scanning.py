@@ -292,7 +292,7 @@ def scan(root: Path, people: Sequence[str], *, progress: Progress | None = None)
     size = 0
     for number, (path, relative) in enumerate(every):
         if progress is not None:
-            progress(f"looking through {number + 1:,} of {len(every):,} files", number / len(every))
+            progress(f"looking through {number + 1:,} files of {len(every):,}", number / len(every))
         try:
             held = held_by_bytes(relative.encode("utf-8", "surrogateescape"), wanted, text=True) | held_by_file(path, wanted)
             size += path.stat().st_size

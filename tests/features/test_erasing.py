@@ -184,7 +184,7 @@ def test_it_is_in_force_before_anything_is_deleted(workspace, store, monkeypatch
     assert seen == [frozenset([CANARY])]
 
 
-STEPS = ("held", "delete_people", "erase_from_vectors", "_tell_draws", "strike_rows", "_strike", "vacuum", "scan")
+STEPS = ("delete_people", "erase_from_vectors", "_tell_draws", "strike_rows", "vacuum", "scan")
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -288,6 +288,15 @@ def test_what_cannot_be_looked_into_is_told(workspace, store):
     (workspace.root / "raw" / "other.zip").write_bytes(b"PK\x03\x04 broken")
     (done,) = erase(workspace, store, raw=True)
     assert done.missing == ["the id still stands in raw/….zip", "raw/other.zip could not be looked into: cannot be opened as zip (BadZipFile)"]
+
+
+def test_vectors_of_another_release_are_withdrawn_and_told(workspace, store):
+    for manifest in workspace.vectors.glob("v*/manifest.json"):
+        manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 1'))
+    (done,) = erase(workspace, store, raw=True)
+    assert done.missing == []
+    assert "build them with `audience vectors`" in str(done)
+    assert not (workspace.vectors / "CURRENT").exists()
 
 
 def test_progress_says_what_is_done(workspace, store):

@@ -184,4 +184,4 @@ def test_tells_how_far_it_is(tmp_path):
     told = []
     found = scan(tmp_path, [], progress=lambda stage, share: told.append((stage, share)))
     assert (found.files, found.size, found.found) == (3, 3, {})
-    assert told == [(f"looking through {number + 1} of 3 files", number / 3) for number in range(3)]
+    assert told == [(f"looking through {number + 1} files of 3", number / 3) for number in range(3)]
