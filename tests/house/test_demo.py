@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from features.permission.places import files
+from tests.features import every_byte
+
 ROOT = Path(__file__).resolve().parents[2]
 GUARD = Path(__file__).parent / "guard"
 
@@ -37,7 +40,7 @@ def demo(tmp_path_factory):
                 break
         output = "".join(lines)
         assert "Serving until" in output, output[-3000:]
-        yield {"output": output, "port": port, "marks": marks, "process": process}
+        yield {"output": output, "port": port, "marks": marks, "process": process, "workspace": folder / "workspace"}
     finally:
         watchdog.cancel()
         process.send_signal(signal.SIGINT)
@@ -81,3 +84,14 @@ def test_the_documented_calls_work_on_it(demo):
         done = subprocess.run([*command, example], env=environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr[-2000:]
         assert "affinity:housing" in done.stdout
+
+
+@pytest.mark.timeout(400)
+def test_every_file_of_it_is_on_the_list_of_places_and_quiet_places_name_nobody(demo):
+    found = {relative: place for _, relative, place in files(demo["workspace"])}
+    nowhere = [relative for relative, place in found.items() if place is None]
+    assert not nowhere, f"on no place: {nowhere[:5]}: add them to PLACES of features/permission/places.py, with what erasure does to them"
+    quiet = {relative for relative, place in found.items() if not place.personal or place.name == "database"}
+    assert {"serve.log", "audience.db", "mlflow.db", "signing.key"} <= quiet
+    naming = {name for name, piece in every_byte.pieces(demo["workspace"]) if name in quiet and re.search(rb"sim:\d{5,}", piece)}
+    assert not naming, f"{sorted(naming)} name people, and their places are said to hold none"
