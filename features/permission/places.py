@@ -68,6 +68,8 @@ PLACES: tuple[Place, ...] = (
     Place("ledger", "what people said about the use of their data", tables=("ledger",), personal="events by token; evidence, sealed", erasure="kept"),
     Place("decisions", "what was answered about whom", tables=("decisions",), personal="scores by keyed hash", erasure="kept"),
     Place("answers", "who asked what and when, in counts; keys and sessions of those who ask", tables=("answers", "keys", "sessions", "alembic_version")),
+    Place("log's chain", "a link over each answer and its decisions", tables=("chain",)),
+    Place("log's checkpoints", "signed links of the log", ("audit/**",)),
     Place("runs", "training runs: parameters, metrics, models, pictures", ("mlflow.db*", "artifacts/**")),
     Place("models", "checked and signed copies of promoted models", ("models/**",)),
     Place("tuning", "trials of settings", ("tuning/**",)),
