@@ -15,15 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from features.erasure import erase
-from features.staging import Staging
 from features.tables import STORED, Table, arrow_schema
 from features.vocabulary import Vocabulary
 
@@ -105,6 +102,10 @@ class History:
         Of equal keys within the batches the first stays (the last, where rows are replaced). An exception from `batches` leaves the
         table as it was. Raises HistoryError when another writer holds the table.
         """
+        import duckdb  # noqa: PLC0415 - the server reads tables and never writes them
+
+        from features.staging import Staging  # noqa: PLC0415 - as above
+
         declared = _declared(table)
         schema = arrow_schema(declared, self.vocabulary)
         with self.writing(table) as folder:
@@ -129,6 +130,8 @@ class History:
         Counted are the rows of the present version. Past versions stay readable without these people. A reader that has an old file
         open meets an error and has to start again.
         """
+        from features.erasure import erase  # noqa: PLC0415 - as above
+
         return erase(self, tuple(sorted(set(ids))))
 
     @contextmanager

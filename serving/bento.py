@@ -17,6 +17,7 @@ DIRECT = frozenset(
         "alembic",
         "bentoml",
         "cryptography",
+        "deltalake",
         "fastapi",
         "httptools",
         "jinja2",

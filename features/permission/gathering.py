@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.history import History
@@ -64,13 +64,16 @@ def _sources(history: History, version: int) -> Sources:
 
 
 def _from_elsewhere(history: History, version: int, people: pa.LargeStringArray) -> NDArray[np.bool_]:
-    files = history.files("interactions", version)
-    if not files:
-        return np.zeros(len(people), dtype=np.bool_)
-    query = "SELECT DISTINCT person_id FROM read_parquet($files, union_by_name = true) WHERE list_contains($how, collected_how)"
-    with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as database:
-        found = database.sql(query, params={"files": files, "how": list(_ELSEWHERE)}).to_arrow_table()
-    return _places(people, found.column("person_id")) >= 0
+    """Return who (n,) has interactions from elsewhere; of each part of a file the people are read only where there are such."""
+    found = pa.chunked_array([], pa.large_string())
+    for path in history.files("interactions", version):
+        with pq.ParquetFile(path) as file:
+            for part in range(file.num_row_groups):
+                theirs = pc.is_in(_texts(file.read_row_group(part, ["collected_how"]).column(0)), value_set=pa.array(_ELSEWHERE, pa.large_string()))
+                if pc.any(theirs).as_py():
+                    there = pc.unique(_texts(file.read_row_group(part, ["person_id"]).column(0).filter(theirs)))
+                    found = pa.chunked_array([*found.chunks, there], pa.large_string())
+    return np.asarray(pc.is_in(people, value_set=found).to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
 def _places(wanted: Any, known: Any) -> Integers:

@@ -17,6 +17,8 @@ import pytest
 import uvicorn
 
 from features.catalogue import catalogue, definitions_hash
+from features.database.store import Store
+from features.permission.live import Permission
 from features.publication import publish
 from features.vectors import Vectors
 from features.workspace import Workspace
@@ -26,6 +28,7 @@ from models.outcome_scale import OutcomeScale
 from models.persuadability import Persuadability
 from serving import keys
 from serving.app import create_app
+from serving.loaded import load
 from serving.settings import Settings
 
 PEOPLE = 600
@@ -206,6 +209,15 @@ class Served:
 
     def ask(self, people=("van:0001",), scores=("affinity:housing",), use=DOORSTEP, **members):
         return self.client.post("/v1/scores", json={"people": list(people), "scores": list(scores), "use": use, **members}, headers=self.headers)
+
+
+def load_now(workspace, *, previous=None):
+    """What a server of that workspace would hold."""
+    store = Store(workspace.database_url)
+    try:
+        return load(workspace, Permission(workspace, store), threads=1, previous=previous)
+    finally:
+        store.close()
 
 
 @contextmanager

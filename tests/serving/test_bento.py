@@ -14,7 +14,7 @@ from serving import keys
 from serving.bento import DIRECT, LOCK, SERVER_LOCK, server_part
 from serving.run import stop
 from tests.conftest import ROOT
-from tests.serving.conftest import wait_until
+from tests.serving.conftest import DOORSTEP, wait_until
 
 WITHOUT_THE_REPOSITORY = f"""
 import os, sys
@@ -31,7 +31,7 @@ def test_the_servers_lock_is_part_of_the_lock():
 def test_it_holds_what_serves_and_nothing_that_trains():
     names = set(re.findall(r"^([a-z0-9._-]+)==", SERVER_LOCK.read_text(encoding="utf-8"), re.MULTILINE))
     assert DIRECT - names <= {"psycopg"}
-    assert names.isdisjoint({"mlflow", "shap", "pytest", "duckdb", "ibis-framework", "deltalake", "matplotlib", "playwright"})
+    assert names.isdisjoint({"mlflow", "shap", "pytest", "duckdb", "ibis-framework", "matplotlib", "playwright"})
 
 
 def test_only_what_is_needed_is_kept():
@@ -104,7 +104,7 @@ def test_it_is_built_and_serves_without_the_repository(made, tmp_path):
     try:
         wait_until(lambda: process.poll() is not None or is_ready(url), seconds=60)
         assert process.poll() is None, log.read_text()
-        body = {"people": ["van:0001"], "scores": ["affinity:housing"]}
+        body = {"people": ["van:0001"], "scores": ["affinity:housing"], "use": DOORSTEP}
         answer = httpx.post(f"{url}/v1/scores", json=body, headers={"Authorization": f"Bearer {secret}"}, timeout=30)
         assert answer.status_code == 200, answer.text
         value = answer.json()["results"][0]["scores"][0]["value"]

@@ -7,8 +7,8 @@ import pytest
 
 from features.publication import publish
 from models import artefact
-from serving.loaded import load, stamp
-from tests.serving.conftest import AS_OF, fit_affinity, make_vectors, point, promote, serving, wait_until
+from serving.loaded import stamp
+from tests.serving.conftest import AS_OF, fit_affinity, load_now, make_vectors, point, promote, serving, wait_until
 
 pytestmark = pytest.mark.usefixtures("quick_trial")
 
@@ -20,7 +20,7 @@ def affinity_only(copied):
 
 
 def test_a_good_workspace_is_ready(copied):
-    loaded = load(copied, threads=1)
+    loaded = load_now(copied)
     assert loaded.ready
     assert loaded.faults == ()
     assert list(loaded.champions) == ["affinity", "persuadability.rent.story"]
@@ -31,17 +31,17 @@ def test_a_good_workspace_is_ready(copied):
 def test_a_file_that_was_changed_is_not_loaded(affinity_only, file):
     path = affinity_only.models / "affinity" / "1" / file
     path.write_bytes(path.read_bytes() + b"\n")
-    loaded = load(affinity_only, threads=1)
+    loaded = load_now(affinity_only)
     if file == "signature":  # white space around a signature is none of it
         path.write_bytes(b"0" * 64)
-        loaded = load(affinity_only, threads=1)
+        loaded = load_now(affinity_only)
     assert not loaded.ready
     assert loaded.faults[0].startswith("model affinity 1: ")
 
 
 def test_a_model_signed_with_another_key_is_not_loaded(affinity_only):
     artefact.sign(affinity_only.models / "affinity" / "1", b"another key of 32 bytes, not ours")
-    assert "signature" in load(affinity_only, threads=1).faults[0]
+    assert "signature" in load_now(affinity_only).faults[0]
 
 
 def test_a_model_that_fails_its_trial_is_not_loaded(affinity_only, monkeypatch):
@@ -49,7 +49,7 @@ def test_a_model_that_fails_its_trial_is_not_loaded(affinity_only, monkeypatch):
         raise artefact.ArtefactError("the trial prediction crashed its process (signal 11)")
 
     monkeypatch.setattr(artefact, "try_in_process", crash)
-    assert "signal 11" in load(affinity_only, threads=1).faults[0]
+    assert "signal 11" in load_now(affinity_only).faults[0]
 
 
 @pytest.mark.parametrize(
@@ -65,27 +65,27 @@ def test_a_model_that_fails_its_trial_is_not_loaded(affinity_only, monkeypatch):
 )
 def test_a_pointer_that_cannot_be_used_is_a_fault(affinity_only, pointer):
     (affinity_only.models / "affinity" / "champion.json").write_text(pointer)
-    loaded = load(affinity_only, threads=1)
+    loaded = load_now(affinity_only)
     assert not loaded.ready
     assert "promote" in loaded.faults[0]
 
 
 def test_a_bad_promotion_does_not_silence_the_model_before(affinity_only):
-    before = load(affinity_only, threads=1)
+    before = load_now(affinity_only)
     folder = affinity_only.models / "affinity"
     shutil.copytree(folder / "1", folder / "2")
     (folder / "2" / "model.txt").write_text("tree\n")
     point(affinity_only, "affinity", "2")
-    after = load(affinity_only, threads=1, previous=before)
+    after = load_now(affinity_only, previous=before)
     assert after.champions["affinity"] is before.champions["affinity"]
     assert "1 is still served" in after.faults[0]
 
 
 def test_what_did_not_change_is_kept(copied):
-    before = load(copied, threads=1)
+    before = load_now(copied)
     seen = stamp(copied)
     assert stamp(copied) == seen
-    after = load(copied, threads=1, previous=before)
+    after = load_now(copied, previous=before)
     assert after.vectors is before.vectors
     assert all(after.champions[name] is champion for name, champion in before.champions.items())
     assert after.bands == before.bands
@@ -94,7 +94,7 @@ def test_what_did_not_change_is_kept(copied):
 def test_an_empty_workspace_says_what_to_do(copied):
     shutil.rmtree(copied.models)
     shutil.rmtree(copied.vectors)
-    loaded = load(copied, threads=1)
+    loaded = load_now(copied)
     assert not loaded.ready
     assert "audience vectors" in loaded.faults[0]
     assert "audience promote" in loaded.faults[1]
@@ -142,7 +142,7 @@ def test_equal_names_of_other_definitions_are_a_mismatch(copied):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     artefact.sign(folder, copied.signing_key())
     point(copied, "affinity", "1")
-    loaded = load(copied, threads=1)
+    loaded = load_now(copied)
     assert loaded.mismatched == {"affinity"}
     assert loaded.ready
     assert "other definitions" in loaded.faults[0]
@@ -151,14 +151,14 @@ def test_equal_names_of_other_definitions_are_a_mismatch(copied):
 def test_a_topic_the_model_never_saw_has_no_model(copied, made):
     model = fit_affinity(made.vectors, ["housing", "transport"])
     promote(copied, "affinity", "2", model, made.vectors)
-    loaded = load(copied, threads=1)
+    loaded = load_now(copied)
     assert loaded.champion(loaded.scores["affinity:schools"]) is None
     assert loaded.champion(loaded.scores["affinity:housing"]).version == "2"
 
 
 def test_a_broken_refusal_is_a_fault(copied):
     (copied.models / "persuadability.rent.figures" / "refused.json").write_text('{"verdict": "no"}')
-    loaded = load(copied, threads=1)
+    loaded = load_now(copied)
     assert loaded.ready
     assert "refused.json" in loaded.faults[0]
 
@@ -169,20 +169,20 @@ def test_a_refusal_that_does_not_say_what_failed_or_what_its_outcome_is_is_a_fau
     document = json.loads(path.read_text())
     del document[member]
     path.write_text(json.dumps(document))
-    loaded = load(copied, threads=1)
+    loaded = load_now(copied)
     assert loaded.refusals == {}
     assert "train the model again and promote it" in loaded.faults[0]
 
 
 def test_an_uplift_that_does_not_say_what_its_outcome_is_is_not_served(copied, made):
     promote(copied, "persuadability.door.visit", "1", made.story, made.vectors, scale=None)
-    loaded = load(copied, threads=1)
+    loaded = load_now(copied)
     assert "persuadability.door.visit" not in loaded.champions
     assert "train it again" in loaded.faults[0]
 
 
 def test_vectors_of_nobody_still_answer(copied, made):
     publish(make_vectors(made.workspace.vocabulary, people=0), copied.vectors)
-    loaded = load(copied, threads=1)
+    loaded = load_now(copied)
     assert loaded.bands == {}
     assert loaded.vectors is not None

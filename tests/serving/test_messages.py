@@ -6,11 +6,10 @@ import pytest
 
 from models.metrics import Estimate
 from models.outcome_scale import OutcomeScale
-from serving.loaded import load
 from serving.messages import MessagesError, message_choice
 from serving.refusal import load_refusal
 from serving.uplift import uplift_wire
-from tests.serving.conftest import promote, refuse, wait_until
+from tests.serving.conftest import load_now, promote, refuse, wait_until
 
 PERCENT, EUROS = uplift_wire(OutcomeScale("share")), uplift_wire(OutcomeScale("outcome", turned=True))
 STORY, FIGURES = "persuadability.rent.story", "persuadability.rent.figures"
@@ -99,7 +98,7 @@ def test_champions_and_refused_models_say_it_and_scores_do_not(served_copy, made
 def test_a_broken_choice_is_a_fault(copied, made, quick_trial):
     promote(copied, STORY, "2", made.story, made.vectors, messages={"best": "story"})
     refuse(copied, FIGURES, messages={"best": "story"})
-    loaded = load(copied, threads=1)
+    loaded = load_now(copied)
     assert STORY not in loaded.champions
     assert FIGURES not in loaded.refusals
     assert [fault for fault in loaded.faults if "choice among messages is not one; train it again" in fault] == list(loaded.faults)
