@@ -204,7 +204,10 @@ class History:
     def _delta(self, table: str) -> DeltaTable | None:
         _declared(table)
         path = str(self.folder / table)
-        return DeltaTable(path) if (self.folder / table / "_delta_log").is_dir() and DeltaTable.is_deltatable(path) else None
+        try:
+            return DeltaTable(path) if (self.folder / table / "_delta_log").is_dir() and DeltaTable.is_deltatable(path) else None
+        except DeltaError as error:
+            raise HistoryError(f"{table} cannot be read ({type(error).__name__}): its log is damaged; restore the folder from a copy") from error
 
 
 def folder_of(version: int) -> str:

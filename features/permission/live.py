@@ -91,6 +91,10 @@ class Group:
         facts, last = self._now()
         asked = facts if len(rows) == len(facts) and (rows == np.arange(len(facts))).all() else facts.take(rows)
         events = self._permission.events.of(asked.subject[asked.subject != UNKNOWN])
+        if (
+            events.seq.max(initial=0) > last
+        ):  # another thread read on meanwhile: the decision stands on what it says it stands on, or it could not be made again
+            events = events.take(np.flatnonzero(events.seq <= last))
         return self._permission.decided(replace(asked, events=events, ledger=last), use, at, **question)
 
     def _now(self) -> tuple[Facts, int]:

@@ -125,6 +125,25 @@ def test_who_was_erased_is_known_no_more(peopled, store):
     assert permission.erased(["van:1", "van:3", "van:9"]) == {"van:3"}
 
 
+def test_what_another_thread_reads_meanwhile_is_not_in_a_decision_that_names_an_earlier_number(peopled, store, monkeypatch):
+    permission = Permission(peopled, store)
+    group, rows = permission.group(pa.array(PEOPLE, pa.large_string())), np.arange(4)
+    permission.ledger.append([said("van:1", "given")], now=NOW, door="http")
+    of = permission.events.of
+
+    def read_on(subjects):
+        if permission.ledger.last() == 1:
+            permission.ledger.append([said("van:1", "objected", "any")], now=NOW, door="http")
+            permission.events.refresh()
+        return of(subjects)
+
+    monkeypatch.setattr(permission.events, "of", read_on)
+    decisions = group.decide(rows, ONLINE, NOW)
+    assert (decisions.ledger, codes(decisions)) == (1, [None] * 4)
+    decisions = group.decide(rows, ONLINE, NOW)
+    assert (decisions.ledger, codes(decisions)) == (2, ["objected", None, None, None])
+
+
 def test_many_new_events_are_read_like_few(peopled, store, monkeypatch):
     monkeypatch.setattr("features.permission.live._TAIL", 3)
     monkeypatch.setattr("features.permission.live._FEW", 2)
