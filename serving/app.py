@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -14,9 +13,11 @@ from starlette.exceptions import HTTPException
 from features.database.store import StoreError
 from serving.audit import Answer
 from serving.console.pages import page, see_other
+from serving.described import declare_requests
 from serving.observing import Observed
+from serving.permission_schemas import ConsentsRequest, ObjectionRequest, PermissionRequest
 from serving.problems import Problem
-from serving.routes import console, health, models, scores
+from serving.routes import console, health, models, people, permissions, scores
 from serving.schemas import ScoreRequest
 from serving.server import Server, new_answer_id, now, server_of
 from serving.settings import Settings
@@ -43,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
             server.store.close()
 
     app = FastAPI(title=_TITLE, version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
-    for route in (scores, models, health, console):
+    for route in (scores, permissions, people, models, health, console):
         app.include_router(route.router)
     app.add_middleware(Observed)
     app.add_exception_handler(Problem, _answer_problem)
@@ -51,21 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_problem)
     app.add_exception_handler(console.SignedOut, _show_login)
-    _declare_score_request(app)
+    declare_requests(app, (ScoreRequest, PermissionRequest, ConsentsRequest, ObjectionRequest))
     return app
-
-
-def _declare_score_request(app: FastAPI) -> None:
-    """Add the request's schema to the OpenAPI document: the body is read by a dependency of ours, which FastAPI cannot see."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        schema = ScoreRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-        document["components"]["schemas"].setdefault("ScoreRequest", schema)
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from features.database.schema import ANSWERS, CHAIN, DECISIONS, KEYS
 from features.database.store import Store, StoreError
 from serving.entries import append, begun, entries_key
+from serving.permission_schemas import PersonDecision
 from serving.schemas import NoScore, PersonScores, Score
 
 _PSEUDONYM_CONTEXT = b"audience-scoring/audit/person"
@@ -21,6 +22,8 @@ _PSEUDONYM_CONTEXT = b"audience-scoring/audit/person"
 
 UNKNOWN_SCORE = "(unknown)"
 """Stands for a score's name that is none: what callers make up does not enter the log."""
+PERMISSION, ALLOWED = "(permission)", "allowed"
+"""Stand for a score and its code where a decision was asked for, and no score."""
 
 
 class AuditError(RuntimeError):
@@ -120,6 +123,10 @@ class AuditLog:
     def decisions(self, results: Iterable[PersonScores], asked: Sequence[str]) -> list[Decision]:
         """Return the decisions of an answer's results; a person without scores has one per score asked, with the code."""
         return [decision for person in results for decision in self._of(person, asked)]
+
+    def of_permissions(self, results: Iterable[PersonDecision]) -> list[Decision]:
+        """Return the decisions of an answer that has no scores, one for each person."""
+        return [Decision(each.decision_id, self.pseudonym(each.person), PERMISSION, each.code or ALLOWED) for each in results]
 
     def requests_about(self, person: str, *, limit: int = 20) -> list[Request]:
         """Return the latest answers about a person, newest first. Raises StoreError."""

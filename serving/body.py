@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, get_args
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from serving.problems import Problem
-from serving.schemas import ScoreRequest
 from serving.server import server_of
 
 _MOST_FAULTS = 20
+Asked = TypeVar("Asked", bound=BaseModel)
 
 
-async def read_score_request(request: Request) -> ScoreRequest:
-    """Return the body of a request for scores. Raises Problem: 413, 415 or 422."""
-    _check_media_type(request)
-    body = await _read(request, server_of(request).settings.max_body_bytes)
-    try:
-        return ScoreRequest.model_validate_json(body)
-    except ValidationError as error:
-        faults = _faults(error, ScoreRequest)
-        if all(fault["field"].partition(".")[0] == "use" for fault in faults):
-            words = "Say what the scores are for (rule L1): `use` with purpose, channel_class, sponsor_type and jurisdiction; see `errors`."
-            raise Problem("use_incomplete", words, errors=faults) from None
-        raise Problem("request_invalid", "The fields in `errors` cannot be used.", errors=faults) from None
+def body(model: type[Asked]) -> Callable[[Request], Awaitable[Asked]]:
+    """Return the dependency that reads a request's body as `model`. It raises Problem: 413, 415 or 422."""
+
+    async def read(request: Request) -> Asked:
+        _check_media_type(request)
+        content = await _read(request, server_of(request).settings.max_body_bytes)
+        try:
+            return model.model_validate_json(content)
+        except ValidationError as error:
+            raise _problem(error, model) from None
+
+    return read
+
+
+def _problem(error: ValidationError, model: type[BaseModel]) -> Problem:
+    faults = _faults(error, model)
+    if all(fault["field"].partition(".")[0] == "use" for fault in faults):
+        words = "Say what it is for (rule L1): `use` with purpose, channel_class, sponsor_type and jurisdiction; see `errors`."
+        return Problem("use_incomplete", words, errors=faults)
+    return Problem("request_invalid", "The fields in `errors` cannot be used.", errors=faults)
 
 
 def _check_media_type(request: Request) -> None:
@@ -36,12 +45,12 @@ def _check_media_type(request: Request) -> None:
 
 
 async def _read(request: Request, most: int) -> bytes:
-    body = bytearray()
+    content = bytearray()
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
+        content += chunk
+        if len(content) > most:
             raise Problem("body_too_large", f"A body has at most {most} bytes; ask for fewer people at a time.", headers={"Connection": "close"})
-    return bytes(body)
+    return bytes(content)
 
 
 def _faults(error: ValidationError, model: type[BaseModel]) -> list[dict[str, str]]:
@@ -54,10 +63,20 @@ def _faults(error: ValidationError, model: type[BaseModel]) -> list[dict[str, st
 
 def _fault(fault: Any, model: type[BaseModel]) -> dict[str, str]:
     """Return a fault with the field's place; the name of an unknown field is the caller's own text, so it is not repeated."""
-    known = list(model.model_fields)
+    place = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
+        place = ".".join(str(part) for part in fault["loc"][:-1])
+        known = list(_model_at(model, fault["loc"][:-1]).model_fields)
         close = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
-        return {"field": "body", "message": f"there is a field that is not known; allowed: {', '.join(known)}{hint}"}
-    place = ".".join(str(part) for part in fault["loc"]) or "body"
-    return {"field": place, "message": str(fault["msg"])}
+        return {"field": place or "body", "message": f"there is a field that is not known; allowed: {', '.join(known)}{hint}"}
+    return {"field": place or "body", "message": str(fault["msg"]).removeprefix("Value error, ")}
+
+
+def _model_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
+    """Return the model that stands at a place in the body, such as that of `use` or of each of `events`."""
+    for part in path:
+        if isinstance(part, str):
+            annotation = model.model_fields[part].annotation
+            model = next(each for each in (annotation, *get_args(annotation)) if isinstance(each, type) and issubclass(each, BaseModel))
+    return model

@@ -18,7 +18,9 @@ app.add_typer(audit_commands.app, name="audit")
 
 @key_app.command()
 def create(
-    scope: Annotated[str, typer.Option(help="scores or audit.")], label: Annotated[str, typer.Option(help="Who will hold it.")], workspace: Folder = HERE
+    scope: Annotated[str, typer.Option(help="scores, permissions, people or audit; several with commas between.")],
+    label: Annotated[str, typer.Option(help="Who will hold it.")],
+    workspace: Folder = HERE,
 ) -> None:
     """Make a key and print it once. Example: audience key create --scope scores --label "campaign tool"."""
     from features.database.store import Store

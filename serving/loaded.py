@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from features.database.store import StoreError
 from features.history import HistoryError
@@ -42,6 +43,8 @@ class Loaded:
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     mismatched: frozenset[str] = frozenset()
     """Names of champions whose columns are not those of the vectors: they score nobody."""
+    special: frozenset[str] = frozenset()
+    """Names of champions that were fitted on an attribute of special sensitivity: what they say is profiling by it, whatever the topic."""
     bands: Mapping[str, Bands] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     """What could not be loaded, in words that hold no personal value."""
@@ -54,12 +57,17 @@ class Loaded:
     @property
     def ready(self) -> bool:
         """Whether at least one score can be given."""
-        return self.vectors is not None and any(name not in self.mismatched for name in self.champions)
+        return self.vectors is not None and self.group is not None and any(name not in self.mismatched for name in self.champions)
 
     def champion(self, score: ScoreName) -> Champion | None:
         """Return the model that makes a score, or None."""
         champion = self.champions.get(score.model)
         return champion if champion is not None and champion.answers(score) else None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether there are people to score and nothing to decide from: nobody is scored until that is mended."""
+        return self.vectors is not None and self.group is None
 
     def members(self, places: list[int]) -> list[int]:
         """Return the rows in `group` of people in those rows of the vectors."""
@@ -107,7 +115,15 @@ def load(workspace: Workspace, permission: Permission, *, threads: int, previous
     )
     mismatched = _mismatched(loaded, faults)
     bands = _bands(loaded, mismatched, before)
-    return replace(loaded, mismatched=mismatched, bands=MappingProxyType(bands), faults=tuple(faults))
+    special = frozenset(name for name, champion in champions.items() if fitted_on_special(champion.columns, workspace.vocabulary))
+    return replace(loaded, mismatched=mismatched, special=special, bands=MappingProxyType(bands), faults=tuple(faults))
+
+
+def fitted_on_special(columns: Iterable[str], vocabulary: Vocabulary) -> bool:
+    """Return whether one of the features is an attribute of special sensitivity; one that audience.toml no longer speaks of was classed by nobody."""
+    ordinary = {attribute.id for attribute in vocabulary.attributes if attribute.sensitivity == "ordinary"}
+    parts = (column.split("|") for column in columns)
+    return any(part[0] == "attribute" and part[1].removeprefix("id=") not in ordinary for part in parts)
 
 
 def _text(path: Path) -> str:
@@ -136,7 +152,9 @@ def _group(permission: Permission, vectors: Vectors | None, before: Loaded, tabl
         return permission.group(vectors.ordered[0])
     except (HistoryError, StoreError, VectorsError) as error:
         faults.append(f"permission: {error}")
-        return None
+    except (OSError, pa.ArrowException) as error:  # a file that an erasure replaced meanwhile, or a damaged one; its path or rows are not for the log
+        faults.append(f"permission: the tables cannot be read now ({type(error).__name__})")
+    return None
 
 
 def _champions(workspace: Workspace, before: Loaded, threads: int, faults: list[str]) -> dict[str, Champion]:

@@ -7,16 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
+from features.faults import did_you_mean
+from features.history import HistoryError
 from features.permission.decision import Decisions
-from features.permission.live import Permission
-from features.permission.packs import Pack, Rule, load_pack
+from features.permission.live import Group, Permission
+from features.permission.packs import Rule, load_pack
 from features.permission.rules import is_special
-from features.permission.use import Use
-from features.vocabulary import Language
+from features.permission.use import ANY, Use
+from features.vocabulary import Language, Vocabulary
 from serving.loaded import Loaded
+from serving.permission_schemas import PermissionAnswer, PermissionRequest, PersonDecision
 from serving.problems import Problem
 from serving.schemas import PackReference, PermissionBasis, PersonPermission
+
+_VECTORS_HOLD_ALL = True
+"""Published vectors are made of all interactions, those that came from elsewhere too, so that no score can do without them (rule L3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,33 +42,90 @@ class Permitted:
 
     def person(self, row: int) -> PersonPermission:
         """Return the decision on the person in that row of `decisions`."""
-        rule, event, source = self.decisions.forbidding(row), int(self.decisions.event[row]), int(self.decisions.source[row])
-        fact = None if source < 0 else self.sources[source]
-        return PersonPermission(rule is None, None if rule is None else rule.id, None if event < 0 else event, fact)
+        rule, event, source = _stood_on(self.decisions, self.sources, row)
+        return PersonPermission(rule is None, None if rule is None else rule.id, event, source)
+
+    def same(self, other: Permitted) -> bool:
+        """Return whether the other decision, on the same people and scores, comes to the same."""
+        return np.array_equal(self.decisions.rule, other.decisions.rule) and self.erased == other.erased
 
 
 def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence[str], names: Sequence[str], at: datetime) -> Permitted:
     """Return the decision on people and on the scores of those names.
 
-    Raises Problem where there is nothing to decide from yet, and where the use is refused as a whole, with the rule's code and status; StoreError where
-    the ledger cannot be read.
+    Raises Problem where there is nothing to decide from yet, where the use names a channel that is none, and where it is refused as a whole, with the
+    rule's code and status; StoreError where the ledger cannot be read.
     """
+    check_channel(use, loaded.vocabulary)
     group = loaded.group
     if loaded.vectors is None or group is None:
         raise Problem("not_ready", "No vectors, or no tables to decide permission from, are loaded.", reasons=list(loaded.faults))
     places = np.asarray(loaded.vectors.rows(people)).tolist()
     others = [person for person, place in zip(people, places, strict=True) if place < 0]
-    every, vocabulary = loaded.scores, loaded.vocabulary
-    special = {name for name in names if name in every and (topic := every[name].topic) is not None and is_special(vocabulary.topic(topic), use)}
-    pack = load_pack(use.jurisdiction)
     asked = np.asarray(loaded.members([place for place in places if place >= 0]), dtype=np.int64)
-    decisions = group.decide(asked, use, at)
+    decisions = group.decide(asked, use, at, needs_third_party=_VECTORS_HOLD_ALL)
     refuse_use(decisions)
     forbidden: dict[str, Rule] = {}
+    special = special_scores(loaded, names, use)
     if special:
         rule = group.decide(asked[:0], use, at, special=True).refused_use
         forbidden = {} if rule is None else dict.fromkeys(special, rule)
-    return Permitted(decisions, group.sources, permission.erased(others), forbidden, basis(permission, pack, decisions))
+    return Permitted(decisions, group.sources, permission.erased(others), forbidden, basis(permission, decisions))
+
+
+def special_scores(loaded: Loaded, names: Sequence[str], use: Use) -> frozenset[str]:
+    """Return those of the scores that are special for the use (rule L4): of a special topic, or made by a model that was fitted on a special attribute."""
+    found, every = set(), loaded.scores
+    for name in names:
+        score = every.get(name)
+        if score is not None and (score.model in loaded.special or (score.topic is not None and is_special(loaded.vocabulary.topic(score.topic), use))):
+            found.add(name)
+    return frozenset(found)
+
+
+def answer_permissions(permission: Permission, loaded: Loaded, asked: PermissionRequest, *, answer_id: str, at: datetime) -> PermissionAnswer:
+    """Return the decision on each person, whether they have a vector or not. Raises Problem as `permit` does, and StoreError."""
+    check_channel(asked.use, loaded.vocabulary)
+    group, rows = _deciding(permission, loaded, asked.people)
+    decisions = group.decide(rows, asked.use, at, activity=asked.activity, needs_third_party=_VECTORS_HOLD_ALL)
+    refuse_use(decisions)
+    language = asked.language or loaded.settings.language
+    results = [_person(person, f"{answer_id}-{row}", language, *_stood_on(decisions, group.sources, row)) for row, person in enumerate(asked.people)]
+    return PermissionAnswer(answer_id, asked.activity, basis(permission, decisions), results)
+
+
+def _person(person: str, decision_id: str, language: Language, *stood_on: *tuple[Rule | None, int | None, str | None]) -> PersonDecision:
+    rule, event, source = stood_on
+    if rule is None:
+        return PersonDecision(person, decision_id, True, None, None, None, event, source)  # noqa: FBT003 (a flag of the answer)
+    return PersonDecision(person, decision_id, False, rule.code, words_of(rule, language), rule.id, event, source)  # noqa: FBT003
+
+
+def _deciding(permission: Permission, loaded: Loaded, people: Sequence[str]) -> tuple[Group, NDArray[np.int64]]:
+    """Return a group that holds all the people, and their rows in it: that of the vectors, or else one that is read from the tables for them."""
+    if loaded.group is not None and loaded.vectors is not None:
+        places = np.asarray(loaded.vectors.rows(people))
+        if (places >= 0).all():
+            return loaded.group, np.asarray(loaded.members(places.tolist()), dtype=np.int64)
+    known, rows = np.unique(np.array(people, dtype=object), return_inverse=True)
+    try:
+        return permission.group(pa.array(known.tolist(), pa.large_string())), rows.astype(np.int64)
+    except (HistoryError, OSError, pa.ArrowException) as error:
+        raise Problem("not_ready", f"The tables to decide permission from cannot be read now ({type(error).__name__}).") from error
+
+
+def check_channel(use: Use, vocabulary: Vocabulary) -> None:
+    """Raise Problem where the use names a channel that is none: what people said of the real one would not be heard."""
+    wrong = None if use.channel is None else channel_fault(use.channel, vocabulary, also=())
+    if wrong is not None:
+        words = "The use names a channel that is not in audience.toml; see `errors`."
+        raise Problem("use_incomplete", words, errors=[{"field": "use.channel", "message": wrong}])
+
+
+def channel_fault(channel: str, vocabulary: Vocabulary, *, also: tuple[str, ...] = (ANY,)) -> str | None:
+    """Return what is wrong with the name of a channel, or None; the name itself is the caller's text, and is not repeated."""
+    known = (*(each.id for each in vocabulary.channels), *also)
+    return None if channel in known else f"there is no such channel in audience.toml; allowed: {', '.join(known)}.{did_you_mean(channel, known)}"
 
 
 def refuse_use(decisions: Decisions) -> None:
@@ -70,8 +135,9 @@ def refuse_use(decisions: Decisions) -> None:
         raise Problem(rule.code, rule.text.en, status=rule.status, rule=rule.id, pack=f"{decisions.pack} {decisions.version}")
 
 
-def basis(permission: Permission, pack: Pack, decisions: Decisions) -> PermissionBasis:
+def basis(permission: Permission, decisions: Decisions) -> PermissionBasis:
     """Return what decisions stand on, as it goes over the wire."""
+    pack = load_pack(decisions.use.jurisdiction)
     confirmed = pack.confirmation(permission.settings.confirmed)
     reference = PackReference(pack.id, pack.version, pack.digest, pack.state if confirmed is None else "confirmed", None if confirmed is None else confirmed.by)
     return PermissionBasis(decisions.use, reference, decisions.at, decisions.ledger, dict(decisions.versions))
@@ -80,3 +146,8 @@ def basis(permission: Permission, pack: Pack, decisions: Decisions) -> Permissio
 def words_of(rule: Rule, language: Language) -> str:
     """Return a rule in the words that a person can be told."""
     return rule.text.words(language)
+
+
+def _stood_on(decisions: Decisions, sources: tuple[str, ...], row: int) -> tuple[Rule | None, int | None, str | None]:
+    event, source = int(decisions.event[row]), int(decisions.source[row])
+    return decisions.forbidding(row), None if event < 0 else event, None if source < 0 else sources[source]

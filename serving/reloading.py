@@ -13,7 +13,10 @@ _log = logging.getLogger("audience.loading")
 
 
 class Reloader:
-    """Holds the current state. `start` loads in the background; `refresh` loads now if a pointer changed; `current` never waits."""
+    """Holds the current state. `start` loads in the background; `refresh` loads now if a pointer changed; `current` never waits.
+
+    Where there was nothing to decide permission from, the next `refresh` tries again: a store that was busy for a moment must not silence the server.
+    """
 
     def __init__(self, workspace: Workspace, permission: Permission, *, threads: int, every_seconds: float) -> None:
         self._workspace = workspace
@@ -43,12 +46,13 @@ class Reloader:
     def refresh(self) -> None:
         """Load what changed since the last time, if anything did."""
         with self._lock:
-            seen = stamp(self._workspace)
-            if seen == self._stamp:
+            seen, before = stamp(self._workspace), self._loaded
+            if seen == self._stamp and not before.undecided:
                 return
-            previous = None if self._stamp is None else self._loaded
-            self._loaded = load(self._workspace, self._permission, threads=self._threads, previous=previous)
-            self._stamp = seen
+            self._loaded = load(self._workspace, self._permission, threads=self._threads, previous=None if self._stamp is None else before)
+            again, self._stamp = seen == self._stamp, seen
+        if again and self._loaded.faults == before.faults:
+            return
         _log.info("loaded %d model(s); ready: %s", len(self._loaded.champions), self._loaded.ready)
         for fault in self._loaded.faults:
             _log.warning("%s", fault)

@@ -8,16 +8,15 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from features.vocabulary import LANGUAGES, Language
 from serving.access import check
+from serving.answering import answer_scores
 from serving.audit import Answer
 from serving.console.forms import check_form, read_form
 from serving.console.pages import HEADERS, STYLE, page, see_other
 from serving.console.views import person_view, score_labels
 from serving.keys import Key, find
-from serving.permitting import permit
 from serving.problems import Problem
 from serving.routes.models import models_answer, summary
 from serving.schemas import ScoreRequest
-from serving.scorer import score
 from serving.server import Server, new_answer_id, now, server_of
 from serving.sessions import close_session, find_session, form_token, open_session, random_token
 
@@ -121,13 +120,11 @@ def person(request: Request, form: Form, key: Auditor) -> Response:
         return page("find.html", 422, **_frame(request, key, "people"), **_finder(server, identifier, language, use), fault=fault)
     names = loaded.scores
     asked = ScoreRequest.model_construct(people=[identifier], scores=list(names), use=uses[use], explain=_REASONS, language=language)
-    at = now()
     try:
-        permitted = permit(server.permission, loaded, asked.use, people=[identifier], names=list(names), at=at)
+        answer = answer_scores(server, loaded, asked)
     except Problem as problem:
         _record(server, "POST /console/people", problem.status, key, problem.code)
         return page("find.html", problem.status, **_frame(request, key, "people"), **_finder(server, identifier, language, use), fault=problem.detail)
-    answer = score(loaded, asked, permitted, answer_id=new_answer_id(), now=at)
     requests = server.audit.requests_about(identifier)
     decisions = server.audit.decisions(answer.results, list(names))
     record = Answer(answer.answer_id, answer.scored_at, "console", "POST /console/people", 200, key.key_id, None, list(names), answer.as_of, 1, decisions)

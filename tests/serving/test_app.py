@@ -7,13 +7,23 @@ from tests.conftest import ROOT
 def test_openapi_is_whole(served):
     document = served.client.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
-    assert set(document["paths"]) == {"/v1/scores", "/v1/models", "/livez", "/readyz", "/metrics"}
+    assert set(document["paths"]) == {
+        "/v1/scores",
+        "/v1/permissions",
+        "/v1/people/consents",
+        "/v1/people/objections",
+        "/v1/models",
+        "/livez",
+        "/readyz",
+        "/metrics",
+    }
     schemas = document["components"]["schemas"]
-    assert schemas["ScoreRequest"]["examples"]
+    for name in ("ScoreRequest", "PermissionRequest", "ConsentsRequest", "ObjectionRequest"):
+        assert schemas[name]["examples"]
     text = json.dumps(document)
     for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
         assert name in schemas
-    assert set(document["paths"]["/v1/scores"]["post"]["responses"]) == {"200", "401", "403", "413", "415", "422", "503"}
+    assert set(document["paths"]["/v1/scores"]["post"]["responses"]) == {"200", "401", "403", "413", "415", "422", "451", "503"}
     assert document["paths"]["/v1/scores"]["post"]["security"]
     assert served.client.get("/docs").status_code == 404
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from serving.problems import CODES, Problem
+from tests.serving.conftest import DOORSTEP
 
 PERSON = "van:314159"
 
@@ -64,7 +65,7 @@ def test_a_body_that_is_no_json_of_ours(served, content):
 
 
 def test_an_unknown_field_gets_a_hint(served):
-    body = {"people": [PERSON], "scores": ["affinity:*"], "explian": 3}
+    body = {"people": [PERSON], "scores": ["affinity:*"], "use": DOORSTEP, "explian": 3}
     document = check(served.client.post("/v1/scores", json=body, headers=served.headers), 422, "request_invalid")
     assert "did you mean `explain`" in document["errors"][0]["message"]
 
@@ -119,7 +120,7 @@ def test_another_media_type(served, media_type):
 
 
 def test_json_with_a_charset_is_json(served):
-    body = json.dumps({"people": ["van:0001"], "scores": ["affinity:housing"]})
+    body = json.dumps({"people": ["van:0001"], "scores": ["affinity:housing"], "use": DOORSTEP})
     headers = {**served.headers, "Content-Type": "Application/JSON; charset=utf-8"}
     assert served.client.post("/v1/scores", content=body, headers=headers).status_code == 200
 
@@ -140,7 +141,7 @@ def test_an_unforeseen_error_is_a_500_that_repeats_nothing(served, monkeypatch, 
     def fail(*_args, **_how):
         raise KeyError(PERSON)
 
-    monkeypatch.setattr("serving.routes.scores.score", fail)
+    monkeypatch.setattr("serving.answering.score", fail)
     with caplog.at_level("INFO", logger="audience"):
         check(served.ask([PERSON]), 500, "internal")
     assert "KeyError" in caplog.text

@@ -1,5 +1,6 @@
 """The real thing: `bentoml serve` in a process of its own, asked over HTTP with the examples of docs/api.md, and stopped."""
 
+import json
 import os
 import re
 import signal
@@ -18,7 +19,8 @@ from serving import keys, run
 from serving.run import ServeError, check_address, environment, serve, start, stop
 from serving.settings import SettingsError
 from tests.conftest import ROOT
-from tests.serving.conftest import wait_until
+from tests.serving.conftest import DOORSTEP, wait_until
+from tests.serving.ruled import copy_ruled, put_members
 
 
 def free_port():
@@ -36,13 +38,16 @@ def answers(url):
 
 @pytest.fixture(scope="module")
 def running(made, tmp_path_factory):
-    log = tmp_path_factory.mktemp("log") / "serve.log"
+    folder = tmp_path_factory.mktemp("run")
+    log = folder / "serve.log"
+    workspace = copy_ruled(made.workspace.root, folder / "workspace")
+    put_members(workspace, [f"van:{number:04d}" for number in range(10)])
     port = free_port()
-    store = Store(made.workspace.database_url)
-    secret = keys.create_key(store, scope="scores", label="tool", now=datetime.now(UTC))
+    store = Store(workspace.database_url)
+    secret = keys.create_key(store, scope="scores, people", label="tool", now=datetime.now(UTC))
     store.close()
     with log.open("wb") as output:
-        process = start(made.workspace, port=port, log=output.fileno())
+        process = start(workspace, port=port, log=output.fileno())
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: process.poll() is not None or answers(f"{url}/readyz"), seconds=120)
@@ -58,7 +63,7 @@ def running(made, tmp_path_factory):
 @pytest.mark.timeout(300)
 def test_it_answers_and_every_address_is_ours(running, made):
     headers = {"Authorization": f"Bearer {running['secret']}"}
-    body = {"people": ["van:0001"], "scores": ["affinity:housing"], "explain": 3}
+    body = {"people": ["van:0001"], "scores": ["affinity:housing"], "use": DOORSTEP, "explain": 3}
     score = httpx.post(f"{running['url']}/v1/scores", json=body, headers=headers).json()["results"][0]["scores"][0]
     assert score["value"] == made.affinity.predict_proba(made.vectors.frame().loc[["van:0001"]])[0, 0]
     assert httpx.get(f"{running['url']}/livez").json() == {"status": "alive", "reasons": []}
@@ -71,14 +76,24 @@ def test_it_answers_and_every_address_is_ours(running, made):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("language", "command"), [("sh", ["bash", "-euc"]), ("python", [sys.executable, "-c"])])
-def test_the_documented_examples_work(running, language, command):
-    words = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    example = re.search(rf"```{language}\n(.*?)```", words, re.DOTALL)[1].replace("http://127.0.0.1:3000", running["url"])
-    done = subprocess.run([*command, example], env={**os.environ, "AUDIENCE_KEY": running["secret"]}, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "affinity:housing" in done.stdout
-    assert "on the topic" in done.stdout
+def test_the_documented_examples_work(running):
+    words = (ROOT / "docs" / "api.md").read_text(encoding="utf-8").replace("http://127.0.0.1:3000", running["url"])
+    examples = re.findall(r"```(sh|python)\n(.*?)```", words, re.DOTALL)
+    commands = {"sh": ["bash", "-euc"], "python": [sys.executable, "-c"]}
+    told = []
+    for language, example in examples:
+        done = subprocess.run([*commands[language], example], env={**os.environ, "AUDIENCE_KEY": running["secret"]}, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout)
+    with_curl, with_python, permissions, consents, objections = told
+    for output in (with_curl, with_python):
+        assert "affinity:housing" in output
+        assert "on the topic" in output
+    assert [person["allowed"] for person in json.loads(permissions)["results"]] == [True, True]
+    assert (json.loads(consents)["stored"], json.loads(objections)["stored"]) == (2, 1)
+    body = {"people": ["van:0003", "van:0004", "van:0005"], "scores": ["affinity:housing"], "use": DOORSTEP}
+    results = httpx.post(f"{running['url']}/v1/scores", json=body, headers={"Authorization": f"Bearer {running['secret']}"}).json()["results"]
+    assert [person["code"] for person in results] == [None, "consent_withdrawn", "objected"]
 
 
 @pytest.mark.timeout(300)
