@@ -9,6 +9,7 @@ from itertools import groupby
 
 from markupsafe import Markup
 
+from features.permission.use import SponsorType
 from features.vocabulary import Language, Vocabulary
 from serving.audit import Request
 from serving.console import interval, waterfall
@@ -16,6 +17,14 @@ from serving.console.numbers import amount, in_scale, percent, plain
 from serving.names import ScoreName
 from serving.schemas import AverageEffect, NoScore, PermissionBasis, PersonPermission, Scale, Score, ScoreAnswer
 
+_SPONSORS: Mapping[SponsorType, str] = {
+    "political_actor": "a political actor",
+    "union": "a union",
+    "ngo": "an NGO",
+    "public_body": "a public body",
+    "company": "a company",
+    "individual": "an individual",
+}
 _BANDS = {"high": "High", "medium": "Medium", "low": "Low", "negative": "Do not contact"}
 
 
@@ -122,7 +131,8 @@ def person_view(answer: ScoreAnswer, labels: Mapping[str, str], rules: Mapping[s
 
 def _decision(permission: PersonPermission, code: str | None, basis: PermissionBasis) -> DecisionView:
     use, pack = basis.use, basis.pack
-    told = [use.purpose, use.channel_class, *([use.channel] if use.channel else []), f"for {use.sponsor_type}", *([use.campaign_id] if use.campaign_id else [])]
+    words = [word.replace("_", " ") for word in (use.purpose, use.channel_class, f"for {_SPONSORS[use.sponsor_type]}")]
+    words += [f"{what} {name}" for what, name in (("channel", use.channel), ("campaign", use.campaign_id)) if name]
     state = f"confirmed by {pack.confirmed_by}" if pack.confirmed_by else "not confirmed by anybody yet"
     facts = [f"event {permission.event} of the ledger"] if permission.event is not None else []
     facts += [f"source {permission.source}"] if permission.source is not None else []
@@ -131,8 +141,8 @@ def _decision(permission: PersonPermission, code: str | None, basis: PermissionB
         permission.allowed,
         code,
         permission.rule,
-        ", ".join(told).replace("_", " "),
-        f"law pack {pack.id}, version {pack.version}, {state}",
+        ", ".join(words),
+        f"{pack.id}, version {pack.version}, {state}",
         f"{' and '.join(facts)}; {known}" if facts else known,
     )
 

@@ -1,5 +1,6 @@
 """The auditor's door without a browser: signing in, forms, pages, headers, what is recorded."""
 
+import html
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,8 @@ from sqlalchemy import select, update
 from features.database.schema import ANSWERS, DECISIONS, SESSIONS
 from serving import keys
 from serving.console.pages import render_markdown
+from tests.serving.conftest import Served, serving, wait_until
+from tests.serving.ruled import erase, say
 
 
 def token_of(answer):
@@ -25,7 +28,8 @@ class Auditor:
         return self.client.post("/console/login", data={"key": secret or self.secret, "form_token": token})
 
     def find(self, person="van:0005", **form):
-        return self.client.post("/console/people", data={"person": person, "form_token": token_of(self.client.get("/console/people")), **form})
+        token = token_of(self.client.get("/console/people"))
+        return self.client.post("/console/people", data={"person": person, "use": "doorstep", "form_token": token, **form})
 
 
 @pytest.fixture
@@ -159,6 +163,74 @@ def test_an_unknown_person(signed_in):
     answer = signed_in.find("nobody:9")
     assert answer.status_code == 200
     assert "No vector is published for this person" in answer.text
+
+
+def test_the_decision_comes_before_the_scores(signed_in):
+    page = signed_in.find().text
+    assert page.index(">Allowed<") < page.index("Topic affinity")
+    assert "campaign messages, offline, for an NGO" in page
+    assert "none, version 2026.1, not confirmed by anybody yet" in page
+    assert "the ledger up to event" in page
+
+
+def test_who_may_not_be_scored_is_shown_with_the_rule_and_without_a_number(served_copy):
+    auditor = Auditor(served_copy)
+    auditor.sign_in()
+    number = say(served_copy.workspace, "van:0005", "objected", "any")
+    for language, words in (("en", "This person objected"), ("fr", "est opposée"), ("nl", "bezwaar gemaakt")):
+        answer = auditor.find(language=language)
+        assert answer.status_code == 200
+        assert ">Forbidden<" in answer.text
+        assert words in answer.text
+        assert "L18 <code>objected</code>" in answer.text
+        assert f"event {number} of the ledger" in answer.text
+        for absent in ("waterfall", "Topic affinity", "Valid until"):
+            assert absent not in answer.text
+    erase(served_copy.workspace, "gone:1")
+    page = auditor.find("gone:1").text
+    assert "data were erased" in page
+    assert "Forbidden" not in page
+
+
+def test_ids_in_a_use_are_shown_as_they_are(served_copy):
+    text = (served_copy.workspace.root / "audience.toml").read_text()
+    use = 'purpose = "member_information"\nchannel_class = "offline"\nsponsor_type = "political_actor"\njurisdiction = "none"'
+    more = f'\n[uses.letter_2]\n{use}\nchannel = "email"\ncampaign_id = "spring_letter"\n\n[uses.nowhere]\n{use}\nchannel = "carrier_pigeon"\n'
+    (served_copy.workspace.root / "audience.toml").write_text(text + more)
+    with serving(served_copy.workspace.root) as (client, app):
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+        auditor = Auditor(Served(client, app))
+        auditor.sign_in()
+        assert "member information, offline, for a political actor, channel email, campaign spring_letter" in auditor.find(use="letter_2").text
+        answer = auditor.find(use="nowhere")
+        assert (answer.status_code, "names a channel that is not in audience.toml" in answer.text) == (422, True)
+
+
+@pytest.mark.parametrize(("use", "status", "words"), [("", 422, "choose a use"), ("x<b>", 422, "choose a use"), ("party_online", 451, "yearly assessment")])
+def test_without_a_use_that_may_be_nobody_is_shown(signed_in, use, status, words):
+    answer = signed_in.find(use=use)
+    assert answer.status_code == status
+    assert words in answer.text
+    assert "Topic affinity" not in answer.text
+    assert "<b>" not in answer.text
+    with signed_in.served.server.store.read() as connection:
+        last = connection.execute(select(ANSWERS).order_by(ANSWERS.c.at.desc()).limit(1)).one()
+    assert (last.door, last.status) == ("console", status)
+
+
+def test_where_no_use_is_declared_the_page_says_what_to_do(copied, quick_trial):
+    text = (copied.root / "audience.toml").read_text()
+    begin, end = text.index("[uses.doorstep]"), text.index("[experiments.rent]")
+    (copied.root / "audience.toml").write_text(text[:begin] + text[end:])
+    with serving(copied.root) as (client, app):
+        auditor = Auditor(Served(client, app))
+        auditor.sign_in()
+        page = client.get("/console/people").text
+        assert "No use is declared yet" in page
+        declared = re.search(r"<code>(\[uses.*?)</code>", page, re.DOTALL)[1]
+        assert "Show scores" not in page
+    (copied.root / "audience.toml").write_text(text[:begin] + html.unescape(declared) + "\n\n" + text[end:])
+    assert list(type(copied).open(copied.root).permission.uses) == ["doorstep"], "what it shows can be copied"
 
 
 @pytest.mark.parametrize("person", ["", "   ", "x" * 257])

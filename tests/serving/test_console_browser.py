@@ -5,6 +5,8 @@ import shutil
 import pytest
 
 from tests.conftest import missing_tool
+from tests.serving.conftest import Served, serving, wait_until
+from tests.serving.ruled import say
 
 pytestmark = pytest.mark.browser
 QUIET = [
@@ -92,6 +94,39 @@ def test_no_page_is_wider_than_its_window(page, served, width):
             page.goto(address)
         page.wait_for_load_state()  # before its styles are there a page is as wide as it likes
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+LONG = "municipal_election_2027_door_to_door_in_the_northern_districts_second_round_with_volunteers"
+USE = f"""
+[uses.{LONG}]
+purpose = "campaign_messages"
+channel_class = "offline"
+sponsor_type = "political_actor"
+jurisdiction = "none"
+campaign_id = "{LONG}"
+"""
+
+
+@pytest.mark.parametrize("width", [360, 1180])
+def test_long_names_and_forbidden_people_fit_the_window(browser, copied, quick_trial, width):
+    (copied.root / "audience.toml").write_text((copied.root / "audience.toml").read_text() + USE)
+    say(copied, "van:0006", "objected", "any")
+    with serving(copied.root) as (client, app):
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+        context = browser.new_context(viewport={"width": width, "height": 800}, base_url=str(client.base_url))
+        page = context.new_page()
+        sign_in(page, Served(client, app))
+        for person, use, decided in (("van:0005", LONG, "Allowed"), ("van:0006", LONG, "Forbidden"), ("van:0005", "party_online", None)):
+            page.get_by_label("Person id").fill(person)
+            page.get_by_label("For").select_option(use)
+            page.get_by_role("button", name="Show scores").click()
+            page.wait_for_load_state()
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            chips = list(page.locator(".decision .chip").all_inner_texts())
+            assert chips == ([] if decided is None else [decided])
+            assert page.get_by_label("For").input_value() == use, "the form keeps what was asked"
+        assert page.get_by_role("alert").is_visible()
+        context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
