@@ -192,6 +192,12 @@ def test_who_may_not_be_scored_is_shown_with_the_rule_and_without_a_number(serve
     assert "Forbidden" not in page
 
 
+def test_who_asked_for_the_decision_alone_is_shown_too(signed_in):
+    use = {"purpose": "service", "channel_class": "offline", "sponsor_type": "ngo", "jurisdiction": "none"}
+    signed_in.client.post("/v1/permissions", json={"people": ["van:0577"], "use": use}, headers=signed_in.served.headers)
+    assert "the decision alone" in signed_in.find("van:0577").text
+
+
 def test_ids_in_a_use_are_shown_as_they_are(served_copy):
     text = (served_copy.workspace.root / "audience.toml").read_text()
     use = 'purpose = "member_information"\nchannel_class = "offline"\nsponsor_type = "political_actor"\njurisdiction = "none"'
