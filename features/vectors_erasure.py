@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from features.publication import open_current, publish_without
 from features.published import VectorsError
 from features.vectors import Vectors
 
+_TIMES = 3
+"""How often the current version is looked at: another one may be published meanwhile, from tables of before."""
 _IDS = ("person_ids.arrow", "newcomers.arrow")
 
 
@@ -37,17 +38,25 @@ def erase_from_vectors(folder: Path, people: Sequence[str]) -> LeftVectors:
     if not folder.is_dir():
         return LeftVectors(frozenset(), 0)
     wanted = pa.array(people, pa.large_string())
-    current: Vectors | None = None
-    with contextlib.suppress(VectorsError):
-        current = open_current(folder)
     held: frozenset[str] = frozenset()
-    if current is not None:
-        held = frozenset(np.array(people, dtype=object)[np.asarray(pc.is_in(wanted, value_set=current.person_ids))].tolist())
-        if held or (current.upkeep is not None and _holds(current.upkeep.newcomers, wanted)):
-            publish_without(people, folder)
+    for _ in range(_TIMES):
+        try:
+            current = open_current(folder)
+        except VectorsError:
+            break
+        held |= frozenset(np.array(people, dtype=object)[np.asarray(pc.is_in(wanted, value_set=current.person_ids))].tolist())
+        if not _holds(current, wanted):
+            break
+        publish_without(people, folder)
     pointed = (folder / "CURRENT").exists()
     removed = published.remove(folder, lambda version: _version_holds(version, wanted))
     return LeftVectors(held, removed, pointed and not (folder / "CURRENT").exists())
+
+
+def _holds(vectors: Vectors, wanted: pa.LargeStringArray) -> bool:
+    """Return whether vectors have a row of any of the people, or expect one of them."""
+    ids = [vectors.person_ids] if vectors.upkeep is None else [vectors.person_ids, vectors.upkeep.newcomers.column("person_id")]
+    return any(pc.any(pc.is_in(some, value_set=wanted)).as_py() for some in ids)
 
 
 def _version_holds(version: Path, wanted: pa.LargeStringArray) -> bool:
@@ -56,12 +65,9 @@ def _version_holds(version: Path, wanted: pa.LargeStringArray) -> bool:
         for name in _IDS:
             if (version / name).exists():
                 with pa.memory_map(str(version / name)) as source:
-                    if _holds(pa.ipc.open_file(source).read_all(), wanted):
+                    ids = pa.ipc.open_file(source).read_all().column("person_id")
+                    if pc.any(pc.is_in(ids.cast(pa.large_string()), value_set=wanted)).as_py():
                         return True
     except (OSError, KeyError, pa.ArrowException):
         return True
     return not (version / _IDS[0]).exists()
-
-
-def _holds(table: pa.Table, wanted: pa.LargeStringArray) -> bool:
-    return bool(pc.any(pc.is_in(table.column("person_id").cast(pa.large_string()), value_set=wanted)).as_py())

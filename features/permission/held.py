@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from features.history import History, HistoryError
+from features.staging import MEMORY, THREADS
 from features.tables import TABLES
 
 _OF_EVERYBODY = ("interactions", "people")
@@ -48,7 +49,8 @@ def held(history: History, people: Sequence[str]) -> Held:
     rows: dict[str, dict[str, int]] = {person: {} for person in people}
     files: dict[str, dict[str, frozenset[str]]] = {person: {} for person in people}
     experiments: dict[str, dict[str, frozenset[str]]] = {person: {} for person in people}
-    with duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "threads": 2}) as database:
+    settings = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "memory_limit": MEMORY, "threads": THREADS}
+    with duckdb.connect(config=settings) as database:
         database.register("wanted", pa.table({"person_id": pa.array(people, pa.string())}))
         for table, declared in TABLES.items():
             paths = sorted(str(path) for path in (history.folder / table).glob("v*/*.parquet"))

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from features import published
+from features import published, vectors_erasure
 from features.history import History
 from features.publication import open_current, publish
 from features.published import VectorsError
@@ -74,6 +74,24 @@ def test_older_versions_go_where_the_current_one_is_clean(tmp_path):
     assert erase_from_vectors(tmp_path, ["b:2"]).versions == 1
     assert files_with(tmp_path, "b:2") == []
     assert len(open_current(tmp_path)) == 1
+
+
+def test_what_is_published_meanwhile_is_taken_up_too(tmp_path, monkeypatch):
+    """A build that began before the tables were cleaned publishes the person once more."""
+    before = small(("a:1", "b:2", "c:3"))
+    publish(before, tmp_path)
+    real, late = vectors_erasure.publish_without, [before]
+
+    def overtaken(people, folder):
+        real(people, folder)
+        if late:
+            publish(late.pop(), folder)
+
+    monkeypatch.setattr(vectors_erasure, "publish_without", overtaken)
+    done = erase_from_vectors(tmp_path, ["b:2"])
+    assert (done.people, done.withdrawn) == ({"b:2"}, False)
+    assert open_current(tmp_path).person_ids.to_pylist() == ["a:1", "c:3"]
+    assert files_with(tmp_path, "b:2") == []
 
 
 def test_everybody_can_leave(tmp_path):
