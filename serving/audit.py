@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 
 from features.database.schema import ANSWERS, CHAIN, DECISIONS, KEYS
 from features.database.store import Store, StoreError
+from features.permission.subjects import Subjects
 from serving.entries import append, begun, entries_key
 from serving.permission_schemas import PersonDecision
-from serving.schemas import NoScore, PersonScores, Score
-
-_PSEUDONYM_CONTEXT = b"audience-scoring/audit/person"
-"""Keeps the key of the pseudonyms apart from other uses of the workspace's signing key."""
+from serving.schemas import NoScore, PermissionBasis, PersonScores, Score
 
 UNKNOWN_SCORE = "(unknown)"
 """Stands for a score's name that is none: what callers make up does not enter the log."""
+ERASED_PERSON = "(erased)"
+"""Stands for whoever was erased: nothing of them is written down any more."""
 PERMISSION, ALLOWED = "(permission)", "allowed"
 """Stand for a score and its code where a decision was asked for, and no score."""
 
@@ -44,11 +42,14 @@ class Decision:
     model: str | None = None
     version: str | None = None
     digest: str | None = None
+    rule: str | None = None
+    event: int | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer: who asked by which door and route, when, and what came of it. `code` is None where nothing was refused."""
+    """One answer: who asked by which door and route, when, and what came of it. `code` is None where nothing was refused, `basis` what was decided before."""
 
     answer_id: str
     at: datetime
@@ -61,6 +62,7 @@ class Answer:
     as_of: datetime | None = None
     people: int = 0
     decisions: Sequence[Decision] = field(default=())
+    basis: PermissionBasis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class AuditLog:
 
     def __init__(self, store: Store, key: bytes) -> None:
         self._store = store
-        self._key = hmac.digest(key, _PSEUDONYM_CONTEXT, "sha256")
+        self._subjects = Subjects(store, key)
         self._chain_key = entries_key(key)
 
     def begin(self) -> None:
@@ -91,9 +93,20 @@ class AuditLog:
         with self._store.write(serial=True) as connection:
             begun(connection, self._chain_key)
 
-    def pseudonym(self, person: str) -> str:
-        """Return HMAC-SHA256 (hex) of a person id: the same person always has the same one, in this workspace only."""
-        return hmac.new(self._key, person.encode(), hashlib.sha256).hexdigest()
+    def pseudonym(self, person: str, *, now: datetime | None = None) -> str:
+        """Return the random token that a person goes by in log and ledger, made on first use; after an erasure nothing leads from it to the person."""
+        return self.pseudonyms([person], now=now)[person]
+
+    def pseudonyms(self, people: Iterable[str], *, now: datetime | None = None) -> dict[str, str]:
+        """Return the tokens of people, by id; those who were erased have none and are told as such. Raises StoreError."""
+        wanted = list(dict.fromkeys(people))
+        with self._store.read() as connection:
+            found = self._subjects.find_all(connection, wanted)
+        missing = [person for person in wanted if person not in found]
+        if missing:
+            with self._store.write(serial=True) as connection:
+                found |= self._subjects.ensure(connection, missing, now or datetime.now(UTC))
+        return {person: found[person].token if person in found else ERASED_PERSON for person in wanted}
 
     def record(self, answer: Answer) -> None:
         """Write the answer, its decisions and their entry of the chain, all or nothing. Raises AuditError: then the answer must not be given."""
@@ -108,6 +121,7 @@ class AuditLog:
             "people": answer.people,
             "asked": json.dumps(list(answer.asked)),
             "as_of": answer.as_of,
+            **_decided(answer.basis),
         }
         decisions = [_decision_row(answer, decision) for decision in answer.decisions]
         try:
@@ -122,19 +136,26 @@ class AuditLog:
 
     def decisions(self, results: Iterable[PersonScores], asked: Sequence[str]) -> list[Decision]:
         """Return the decisions of an answer's results; a person without scores has one per score asked, with the code."""
-        return [decision for person in results for decision in self._of(person, asked)]
+        listed = list(results)
+        tokens = self.pseudonyms(person.person for person in listed)
+        return [decision for person in listed for decision in _of(person, asked, tokens[person.person])]
 
     def of_permissions(self, results: Iterable[PersonDecision]) -> list[Decision]:
         """Return the decisions of an answer that has no scores, one for each person."""
-        return [Decision(each.decision_id, self.pseudonym(each.person), PERMISSION, each.code or ALLOWED) for each in results]
+        listed = list(results)
+        tokens = self.pseudonyms(each.person for each in listed)
+        return [_permission(each, tokens[each.person]) for each in listed]
 
     def requests_about(self, person: str, *, limit: int = 20) -> list[Request]:
         """Return the latest answers about a person, newest first. Raises StoreError."""
+        subject = self._subjects.find(person)
+        if subject is None:
+            return []
         query = (
             select(DECISIONS.c.answer_id, DECISIONS.c.at, DECISIONS.c.score, ANSWERS.c.door, ANSWERS.c.key_id, KEYS.c.name)
             .join(ANSWERS, ANSWERS.c.answer_id == DECISIONS.c.answer_id)
             .outerjoin(KEYS, KEYS.c.key_id == ANSWERS.c.key_id)
-            .where(DECISIONS.c.person == self.pseudonym(person), DECISIONS.c.answer_id.in_(self._latest(person, limit)))
+            .where(DECISIONS.c.person == subject.token, DECISIONS.c.answer_id.in_(self._latest(subject.token, limit)))
             .order_by(DECISIONS.c.at.desc(), DECISIONS.c.answer_id, DECISIONS.c.score)
         )
         requests: dict[str, Request] = {}
@@ -146,10 +167,10 @@ class AuditLog:
                 requests[row.answer_id] = Request(row.at, row.door, row.key_id, row.name, scores, row.answer_id)
         return list(requests.values())
 
-    def _latest(self, person: str, limit: int) -> Sequence[str]:
+    def _latest(self, token: str, limit: int) -> Sequence[str]:
         query = (
             select(DECISIONS.c.answer_id, DECISIONS.c.at)
-            .where(DECISIONS.c.person == self.pseudonym(person))
+            .where(DECISIONS.c.person == token)
             .group_by(DECISIONS.c.answer_id, DECISIONS.c.at)
             .order_by(DECISIONS.c.at.desc())
             .limit(limit)
@@ -157,11 +178,27 @@ class AuditLog:
         with self._store.read() as connection:
             return [row.answer_id for row in connection.execute(query)]
 
-    def _of(self, person: PersonScores, asked: Sequence[str]) -> Iterable[Decision]:
-        pseudonym = self.pseudonym(person.person)
-        if person.code is not None:
-            return [Decision(f"{person.decision_id}-{position}", pseudonym, name, person.code) for position, name in enumerate(asked)]
-        return [_decision(pseudonym, score) for score in person.scores]
+
+def _of(person: PersonScores, asked: Sequence[str], pseudonym: str) -> Iterable[Decision]:
+    if person.code is not None:
+        made = [Decision(f"{person.decision_id}-{position}", pseudonym, name, person.code) for position, name in enumerate(asked)]
+    else:
+        made = [_decision(pseudonym, score) for score in person.scores]
+    stood = person.permission
+    return made if stood is None else [replace(each, rule=stood.rule, event=stood.event, source=stood.source) for each in made]
+
+
+def _permission(each: PersonDecision, pseudonym: str) -> Decision:
+    return Decision(each.decision_id, pseudonym, PERMISSION, each.code or ALLOWED, rule=each.rule, event=each.event, source=each.source)
+
+
+def _decided(basis: PermissionBasis | None) -> dict[str, object]:
+    """Return the columns of what was decided before an answer, empty where nothing was."""
+    if basis is None:
+        return {"use": None, "law": None, "ledger": None, "tables": None}
+    use = json.dumps(basis.use.model_dump(mode="json", exclude_none=True), sort_keys=True)
+    law = f"{basis.pack.id} {basis.pack.version} {basis.pack.digest}"
+    return {"use": use, "law": law, "ledger": basis.ledger, "tables": json.dumps(basis.table_versions, sort_keys=True)}
 
 
 def _decision(pseudonym: str, score: Score | NoScore) -> Decision:
@@ -196,6 +233,9 @@ def _decision_row(answer: Answer, decision: Decision) -> dict[str, object]:
         "version": decision.version,
         "digest": decision.digest,
         "as_of": answer.as_of,
+        "rule": decision.rule,
+        "event": decision.event,
+        "source": decision.source,
     }
 
 

@@ -72,8 +72,13 @@ ANSWERS = Table(
     Column("people", Integer, nullable=False),
     Column("asked", Text, nullable=False),
     Column("as_of", UtcTime),
+    Column("use", Text),
+    Column("law", String(200)),
+    Column("ledger", BigInteger),
+    Column("tables", Text),
 )
-"""One row per answer, refusals too; `asked` is the JSON list of score names that are known ones."""
+"""One row per answer, refusals too; `asked` is the JSON list of score names that are known ones. What was decided before it: the `use` (JSON), the `law` pack
+with version and digest, the number of the `ledger`'s last event, the versions of the `tables` (JSON): with them the decision can be made again."""
 
 DECISIONS = Table(
     "decisions",
@@ -91,9 +96,12 @@ DECISIONS = Table(
     Column("version", String(64)),
     Column("digest", String(64)),
     Column("as_of", UtcTime),
+    Column("rule", String(8)),
+    Column("event", BigInteger),
+    Column("source", String(1000)),
     Index("decisions_of_a_person", "person", "at"),
 )
-"""One row per person and score; `person` is a keyed hash, `code` says why there is no value."""
+"""One row per person and score; `person` is the subject's token, `code` says why there is no value; the permission stood on `rule`, `event`, `source`."""
 
 
 CHAIN = Table(

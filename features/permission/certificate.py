@@ -17,7 +17,7 @@ RECIPIENTS = "none exist in this release"
 REMAINS = (
     ("suppressions", "a keyed hash of the id, so that a later import does not bring the person back"),
     ("ledger", "the events, by a number and a token that lead to nobody any more; what was sealed in them cannot be opened"),
-    ("decisions", "what was answered, by a keyed hash of the id: the log is never changed, and shows what was done before"),
+    ("decisions", "what was answered, by a random token that leads to nobody any more: the log is never changed, and shows what was done before"),
     ("base as a whole", "sums over everybody in the published vectors, until they are next built whole"),
 )
 

@@ -66,7 +66,7 @@ PLACES: tuple[Place, ...] = (
     Place("people's keys", "keyed hash, token and key of each person", tables=("subjects",), personal="pseudonyms and keys", erasure="keys"),
     Place("suppressions", "whom an import must not bring back", tables=("suppressions",), personal="a keyed hash", erasure="kept"),
     Place("ledger", "what people said about the use of their data", tables=("ledger",), personal="events by token; evidence, sealed", erasure="kept"),
-    Place("decisions", "what was answered about whom", tables=("decisions",), personal="scores by keyed hash", erasure="kept"),
+    Place("decisions", "what was answered about whom", tables=("decisions",), personal="scores by token", erasure="kept"),
     Place("answers", "who asked what and when, in counts; keys and sessions of those who ask", tables=("answers", "keys", "sessions", "alembic_version")),
     Place("log's chain", "a link over each answer and its decisions", tables=("chain",)),
     Place("log's checkpoints", "signed links of the log", ("audit/**",)),

@@ -127,7 +127,9 @@ def person(request: Request, form: Form, key: Auditor) -> Response:
         return page("find.html", problem.status, **_frame(request, key, "people"), **_finder(server, identifier, language, use), fault=problem.detail)
     requests = server.audit.requests_about(identifier)
     decisions = server.audit.decisions(answer.results, list(names))
-    record = Answer(answer.answer_id, answer.scored_at, "console", "POST /console/people", 200, key.key_id, None, list(names), answer.as_of, 1, decisions)
+    record = Answer(
+        answer.answer_id, answer.scored_at, "console", "POST /console/people", 200, key.key_id, None, list(names), answer.as_of, 1, decisions, answer.permission
+    )
     server.record(record)
     rules = {name: bands.rule for name, bands in loaded.bands.items()}
     labels = score_labels(names, loaded.vocabulary, language)

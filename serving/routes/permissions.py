@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -37,5 +38,6 @@ def post_permissions(
         seen = ledger.last()
         answer = answer_permissions(server.permission, server.reloader.current, asked, answer_id=new_answer_id(), at=now())
     decided_at, decisions = answer.permission.decided_at, server.audit.of_permissions(answer.results)
-    server.record(Answer(answer.answer_id, decided_at, "api", "POST /v1/permissions", 200, key.key_id, people=len(asked.people), decisions=decisions))
+    told = Answer(answer.answer_id, decided_at, "api", "POST /v1/permissions", 200, key.key_id, people=len(asked.people), decisions=decisions)
+    server.record(replace(told, basis=answer.permission))
     return Response(PERMISSION_ANSWER.dump_json(answer), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -44,6 +44,7 @@ def post_scores(request: Request, key: Annotated[Key, Depends(require("scores"))
             as_of=answer.as_of,
             people=len(asked.people),
             decisions=decisions,
+            basis=answer.permission,
         )
     )
     return Response(SCORE_ANSWER.dump_json(answer), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -318,6 +318,8 @@ ATTRIBUTES = """
 type = "category"
 categories = ["one", "another"]
 sensitivity = "special"
+classed_by = "An officer"
+why = "members said so, for this"
 en = "Faith"
 
 [attributes.income]
