@@ -68,14 +68,20 @@ class Store:
             raise StoreError(f"the store cannot be read ({type(error).__name__})") from error
 
     def vacuum(self) -> None:
-        """Give back, and so overwrite, what deleted rows leave in the files: the database's pages and its write-ahead log. Raises StoreError."""
+        """Give back, and so overwrite, what deleted rows leave in the files: the database's pages and its write-ahead log. Raises StoreError.
+
+        Also when somebody reads for so long that the log cannot be emptied: what was deleted would still stand in it.
+        """
+        busy = 0
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM")
                 if self._engine.dialect.name == "sqlite":
-                    connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                    busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
         except SQLAlchemyError as error:
             raise StoreError(f"the store cannot be vacuumed ({type(error).__name__}); is someone else using it for long?") from error
+        if busy:
+            raise StoreError("the store's log cannot be emptied, so what was deleted still stands in it: someone has been reading for long; try again")
 
     def close(self) -> None:
         """Close every connection."""

@@ -13,6 +13,7 @@ STATES: tuple[State, ...] = ("kept_with_reason", "retired", "retrained")
 KEPT = "it holds sums over many people and no row of one; nothing in it leads to a person, and none is scored with it who was erased"
 _BY_ROWS = "versions that read tables in which the person had rows: each may have learned from them, as far as they were in its sample and on its training side"
 _BY_TIME = "every version registered before the erasure, because an earlier run has deleted rows already"
+_WHOLE, _REST = "all that was held", "what an earlier run had left: that run recorded the erasure, and its counts are not known"
 RECIPIENTS = "none exist in this release"
 REMAINS = (
     ("suppressions", "a keyed hash of the id, so that a later import does not bring the person back"),
@@ -97,6 +98,7 @@ def certificate(erased: Erased, looked: Looked, *, workspace: str, made_at: date
         "not_complete": not_complete,
         "anything_held": erased.anything,
         "removed": erased.removed,
+        "removed_is": _WHOLE if erased.event is not None else _REST,
         "key": "destroyed",
         "looked_through": {"files": looked.files, "bytes": looked.size},
         "not_looked_into": list(looked.beyond),

@@ -227,6 +227,7 @@ def test_twice_is_told_and_changes_nothing(workspace, store):
     assert (second.erased.event, second.erased.erased_at) == (None, first.erased.erased_at)
     assert second.erased.removed == {"tables": {}, "vectors": 0, "files": {}}
     assert "recorded before" in str(second)
+    assert [json.loads(one.path.read_text())["removed_is"].startswith("all") for one in (first, second)] == [True, False]
     assert second.path != first.path
 
 

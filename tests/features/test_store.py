@@ -67,3 +67,20 @@ def test_postgresql_refuses_to_change_what_is_append_only(postgres_url, change):
     with pytest.raises(StoreError, match="cannot be written"), store.write() as connection:
         connection.exec_driver_sql(change)
     store.close()
+
+
+def test_a_log_that_cannot_be_emptied_is_told(tmp_path, monkeypatch):
+    """Somebody who reads for long keeps what was deleted in the write-ahead log."""
+    monkeypatch.setattr("features.database.store._BUSY_MILLISECONDS", 50)
+    store = Store(f"sqlite:///{tmp_path / 'audience.db'}")
+    keys.create_key(store, scope="scores", label="a rare label", now=NOW)
+    with store.read() as reading:
+        reading.exec_driver_sql("BEGIN")
+        reading.exec_driver_sql("SELECT count(*) FROM keys").scalar()
+        with store.write() as connection:
+            connection.exec_driver_sql("DELETE FROM keys")
+        with pytest.raises(StoreError, match="still stands in it"):
+            store.vacuum()
+    store.vacuum()
+    assert not any(b"a rare label" in path.read_bytes() for path in tmp_path.iterdir())
+    store.close()
