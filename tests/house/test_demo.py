@@ -20,7 +20,7 @@ GUARD = Path(__file__).parent / "guard"
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """A demo of 3,000 people that serves on, with all it printed; stopped as by Ctrl-C."""
+    """A demo of 4,500 people that serves on, with all it printed; stopped as by Ctrl-C."""
     folder = tmp_path_factory.mktemp("demo")
     marks = folder / "marks"
     marks.touch()
@@ -28,7 +28,7 @@ def demo(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": f"{GUARD}{os.pathsep}{ROOT}", "GUARD_MARKS": str(marks), "PYTHONWARNINGS": "default"}
-    command = [sys.executable, "-m", "audience", "demo", "--folder", str(folder / "workspace"), "--people", "3000", "--port", str(port)]
+    command = [sys.executable, "-m", "audience", "demo", "--folder", str(folder / "workspace"), "--people", "4500", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     watchdog = threading.Timer(280, process.kill)
     watchdog.start()

@@ -143,8 +143,8 @@ def test_the_log_says_what_was_decided_and_on_what(served):
     """With use, law pack, ledger and tables a decision can be made again (rule L37)."""
     ledger = served.server.permission.ledger
     now = datetime.now(UTC)
-    last = ledger.append([Event("van:0003", "objected", "any", "any", now)], now=now, door="command").last
-    body = served.ask(["van:0002", "van:0003"]).json()
+    last = ledger.append([Event("van:0591", "objected", "any", "any", now)], now=now, door="command").last
+    body = served.ask(["van:0592", "van:0591"]).json()
     with served.server.store.read() as connection:
         answer = connection.execute(select(ANSWERS).where(ANSWERS.c.answer_id == body["answer_id"])).mappings().one()
         rows = connection.execute(select(DECISIONS).where(DECISIONS.c.answer_id == body["answer_id"])).mappings().all()
@@ -153,20 +153,20 @@ def test_the_log_says_what_was_decided_and_on_what(served):
     assert (answer["law"], answer["ledger"]) == (f"none {pack.version} {pack.digest}", last)
     assert json.loads(answer["tables"]) == body["permission"]["table_versions"]
     by_token = {row["person"]: (row["code"], row["rule"], row["event"]) for row in rows}
-    tokens = served.server.audit.pseudonyms(["van:0002", "van:0003"])
-    assert by_token[tokens["van:0003"]] == ("objected", "L18", last)
-    assert by_token[tokens["van:0002"]] == (None, None, None)
+    tokens = served.server.audit.pseudonyms(["van:0592", "van:0591"])
+    assert by_token[tokens["van:0591"]] == ("objected", "L18", last)
+    assert by_token[tokens["van:0592"]] == (None, None, None)
 
 
 def test_nothing_leads_to_who_was_erased(served):
-    served.ask(["van:0005"])
+    served.ask(["van:0590"])
     ledger, audit = served.server.permission.ledger, served.server.audit
-    token = audit.pseudonym("van:0005")
-    assert len(audit.requests_about("van:0005")) == 1
+    token = audit.pseudonym("van:0590")
+    assert len(audit.requests_about("van:0590")) == 1
     with ledger.store.write(serial=True) as connection:
-        ledger.erase(connection, "van:0005", now=datetime.now(UTC), door="command")
-    assert audit.requests_about("van:0005") == []
-    assert audit.pseudonym("van:0005") == "(erased)"
-    assert served.ask(["van:0005"]).json()["results"][0]["code"] == "erased"
+        ledger.erase(connection, "van:0590", now=datetime.now(UTC), door="command")
+    assert audit.requests_about("van:0590") == []
+    assert audit.pseudonym("van:0590") == "(erased)"
+    assert served.ask(["van:0590"]).json()["results"][0]["code"] == "erased"
     with served.server.store.read() as connection:
         assert {row.person for row in connection.execute(select(DECISIONS.c.person))} >= {token, "(erased)"}
