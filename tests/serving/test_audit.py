@@ -7,10 +7,7 @@ from sqlalchemy import select
 
 from features.database.schema import ANSWERS, CHAIN, DECISIONS
 from features.database.store import Store
-from features.permission.ledger import Event
-from features.permission.packs import load_pack
 from serving.audit import Answer, AuditError, AuditLog, Decision
-from tests.serving.conftest import DOORSTEP
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -137,36 +134,3 @@ def test_who_asked_comes_newest_first(tmp_path):
     assert requests[0].scores == ("affinity:housing", "affinity:schools")
     assert log.requests_about("van:2") == []
     store.close()
-
-
-def test_the_log_says_what_was_decided_and_on_what(served):
-    """With use, law pack, ledger and tables a decision can be made again (rule L37)."""
-    ledger = served.server.permission.ledger
-    now = datetime.now(UTC)
-    last = ledger.append([Event("van:0591", "objected", "any", "any", now)], now=now, door="command").last
-    body = served.ask(["van:0592", "van:0591"]).json()
-    with served.server.store.read() as connection:
-        answer = connection.execute(select(ANSWERS).where(ANSWERS.c.answer_id == body["answer_id"])).mappings().one()
-        rows = connection.execute(select(DECISIONS).where(DECISIONS.c.answer_id == body["answer_id"])).mappings().all()
-    pack = load_pack("none")
-    assert json.loads(answer["use"]) == DOORSTEP
-    assert (answer["law"], answer["ledger"]) == (f"none {pack.version} {pack.digest}", last)
-    assert json.loads(answer["tables"]) == body["permission"]["table_versions"]
-    by_token = {row["person"]: (row["code"], row["rule"], row["event"]) for row in rows}
-    tokens = served.server.audit.pseudonyms(["van:0592", "van:0591"])
-    assert by_token[tokens["van:0591"]] == ("objected", "L18", last)
-    assert by_token[tokens["van:0592"]] == (None, None, None)
-
-
-def test_nothing_leads_to_who_was_erased(served):
-    served.ask(["van:0590"])
-    ledger, audit = served.server.permission.ledger, served.server.audit
-    token = audit.pseudonym("van:0590")
-    assert len(audit.requests_about("van:0590")) == 1
-    with ledger.store.write(serial=True) as connection:
-        ledger.erase(connection, "van:0590", now=datetime.now(UTC), door="command")
-    assert audit.requests_about("van:0590") == []
-    assert audit.pseudonym("van:0590") == "(erased)"
-    assert served.ask(["van:0590"]).json()["results"][0]["code"] == "erased"
-    with served.server.store.read() as connection:
-        assert {row.person for row in connection.execute(select(DECISIONS.c.person))} >= {token, "(erased)"}

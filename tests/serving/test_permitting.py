@@ -1,5 +1,6 @@
 """Permission before scores: what a use has to say, who gets a code instead of a number, and from when on."""
 
+import json
 import threading
 import time
 from dataclasses import replace
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from features.catalogue import catalogue
 from features.database.schema import ANSWERS, DECISIONS
 from features.database.store import Store, StoreError
+from features.permission.ledger import Event
 from features.permission.live import Permission
 from features.permission.packs import load_pack
 from features.permission.use import Use
@@ -410,3 +412,36 @@ def test_new_tables_are_decided_from_without_a_restart(made, tmp_path, quick_tri
     assert permitted.decisions.code(0) == "forbidden_source"
     assert permitted.person(0).source == "works"
     store.close()
+
+
+def test_the_log_says_what_was_decided_and_on_what(ruled):
+    """With use, law pack, ledger and tables a decision can be made again (rule L37)."""
+    ledger = ruled.server.permission.ledger
+    now = datetime.now(UTC)
+    last = ledger.append([Event("van:0591", "objected", "any", "any", now)], now=now, door="command").last
+    body = ruled.ask(["van:0592", "van:0591"]).json()
+    with ruled.server.store.read() as connection:
+        answer = connection.execute(select(ANSWERS).where(ANSWERS.c.answer_id == body["answer_id"])).mappings().one()
+        rows = connection.execute(select(DECISIONS).where(DECISIONS.c.answer_id == body["answer_id"])).mappings().all()
+    pack = load_pack("none")
+    assert json.loads(answer["use"]) == DOORSTEP
+    assert (answer["law"], answer["ledger"]) == (f"none {pack.version} {pack.digest}", last)
+    assert json.loads(answer["tables"]) == body["permission"]["table_versions"]
+    by_token = {row["person"]: (row["code"], row["rule"], row["event"]) for row in rows}
+    tokens = ruled.server.audit.pseudonyms(["van:0592", "van:0591"])
+    assert by_token[tokens["van:0591"]] == ("objected", "L18", last)
+    assert by_token[tokens["van:0592"]] == (None, None, None)
+
+
+def test_nothing_leads_to_who_was_erased(ruled):
+    answered = ruled.ask(["van:0590"]).json()["answer_id"]
+    ledger, audit = ruled.server.permission.ledger, ruled.server.audit
+    token = audit.pseudonym("van:0590")
+    assert answered in {request.answer_id for request in audit.requests_about("van:0590")}
+    with ledger.store.write(serial=True) as connection:
+        ledger.erase(connection, "van:0590", now=datetime.now(UTC), door="command")
+    assert audit.requests_about("van:0590") == []
+    assert audit.pseudonym("van:0590") == "(erased)"
+    assert ruled.ask(["van:0590"]).json()["results"][0]["code"] == "erased"
+    with ruled.server.store.read() as connection:
+        assert {row.person for row in connection.execute(select(DECISIONS.c.person))} >= {token, "(erased)"}
