@@ -8,6 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from features.permission import source_types
+from features.permission.use import LEDGER_PURPOSES
 from features.vocabulary import Vocabulary, VocabularyError
 
 Type = Literal["text", "time", "float", "integer", "flag"]
@@ -139,7 +140,7 @@ CONSENTS = Table(
     (
         _PERSON,
         Column("event", "text", "what happened", allowed=CONSENT_EVENTS),
-        Column("purpose", "text", "for which purpose"),
+        Column("purpose", "text", "for which purpose; `any` for all", allowed=LEDGER_PURPOSES),
         Column("channel", "text", "for which channel; `any` for all"),
         Column("wording_hash", "text", "hash of the wording that was shown", nullable=True),
         Column("legal_basis", "text", "the legal basis claimed, such as `gdpr_9_2_a`", nullable=True),

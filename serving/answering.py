@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from serving.audit import Answer, LedgerMovedError
 from serving.loaded import Loaded
 from serving.permitting import permit
+from serving.problems import Problem
 from serving.schemas import ScoreAnswer, ScoreRequest
 from serving.scorer import asked_names, score
 from serving.server import Server, new_answer_id, now
+
+_ROUNDS = 20
+"""How often an answer is decided on again because somebody said something meanwhile, before the caller is asked to come back."""
+Made = TypeVar("Made")
+
+
+def recorded(server: Server, make: Callable[[], tuple[Made, Answer]]) -> Made:
+    """Return what `make` makes once its entry is in the log, made again where the ledger moved on before. Raises Problem."""
+    for _ in range(_ROUNDS):
+        made, entry = make()
+        try:
+            server.record(entry)
+        except LedgerMovedError:
+            continue
+        return made
+    raise Problem("audit_unavailable", "The ledger changes faster than this can be decided on; ask for fewer people, or again in a moment.")
 
 
 def answer_scores(server: Server, loaded: Loaded, asked: ScoreRequest) -> ScoreAnswer:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
-from features.database.schema import ANSWERS, CHAIN, DECISIONS, KEYS
+from features.database.schema import ANSWERS, CHAIN, DECISIONS, KEYS, LEDGER, SUBJECTS
 from features.database.store import Store, StoreError
 from features.permission.subjects import Subjects
 from serving.entries import append, begun, entries_key
@@ -26,6 +26,10 @@ PERMISSION, ALLOWED = "(permission)", "allowed"
 
 class AuditError(RuntimeError):
     """The answer could not be recorded, so it must not leave."""
+
+
+class LedgerMovedError(RuntimeError):
+    """Somebody said something since the answer was decided on: it is not recorded, and has to be decided on again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,10 @@ class AuditLog:
         return {person: found[person].token if person in found else ERASED_PERSON for person in wanted}
 
     def record(self, answer: Answer) -> None:
-        """Write the answer, its decisions and their entry of the chain, all or nothing. Raises AuditError: then the answer must not be given."""
+        """Write the answer, its decisions and their entry of the chain, all or nothing. Raises AuditError: then the answer must not be given.
+
+        Raises LedgerMovedError where somebody it is about has said something since it was decided on: nobody can withdraw between decision and record.
+        """
         head = {
             "answer_id": answer.answer_id,
             "at": answer.at,
@@ -126,6 +133,8 @@ class AuditLog:
         decisions = [_decision_row(answer, decision) for decision in answer.decisions]
         try:
             with self._store.write(serial=True) as connection:
+                if answer.basis is not None and _said_since(connection, answer.basis.ledger, {decision.person for decision in answer.decisions}):
+                    raise LedgerMovedError("somebody said something meanwhile")
                 last = begun(connection, self._chain_key)
                 connection.execute(ANSWERS.insert(), head)
                 if decisions:
@@ -177,6 +186,17 @@ class AuditLog:
         )
         with self._store.read() as connection:
             return [row.answer_id for row in connection.execute(query)]
+
+
+def _said_since(connection: Connection, ledger: int, tokens: set[str]) -> bool:
+    """Return whether the ledger holds an event after that number about one of the people, or of somebody who was erased and can be told from nobody."""
+    rows = connection.execute(select(LEDGER.c.subject, LEDGER.c.event).where(LEDGER.c.seq > ledger).distinct()).all()
+    if any(row.event == "erased" for row in rows):
+        return True
+    if not rows:
+        return False
+    theirs = connection.execute(select(SUBJECTS.c.token).where(SUBJECTS.c.number.in_({row.subject for row in rows}))).scalars()
+    return not tokens.isdisjoint(theirs)
 
 
 def _of(person: PersonScores, asked: Sequence[str], pseudonym: str) -> Iterable[Decision]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -39,6 +39,9 @@ class Permitted:
     erased: frozenset[str]
     forbidden: Mapping[str, Rule]
     basis: PermissionBasis
+    special: frozenset[str] = frozenset()
+    barred: Mapping[int, Rule] = field(default_factory=dict)
+    """Which rule keeps the person in that row of `decisions` from the scores that are `special`, though not from others."""
 
     def person(self, row: int) -> PersonPermission:
         """Return the decision on the person in that row of `decisions`."""
@@ -47,7 +50,7 @@ class Permitted:
 
     def same(self, other: Permitted) -> bool:
         """Return whether the other decision, on the same people and scores, comes to the same."""
-        return np.array_equal(self.decisions.rule, other.decisions.rule) and self.erased == other.erased
+        return np.array_equal(self.decisions.rule, other.decisions.rule) and self.erased == other.erased and self.barred == other.barred
 
 
 def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence[str], names: Sequence[str], at: datetime) -> Permitted:
@@ -70,7 +73,11 @@ def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence
     if special:
         rule = group.decide(asked[:0], use, at, special=True).refused_use
         forbidden = {} if rule is None else dict.fromkeys(special, rule)
-    return Permitted(decisions, group.sources, permission.erased(others), forbidden, basis(permission, decisions))
+    barred: dict[int, Rule] = {}
+    if special and not forbidden:
+        closer = group.decide(asked, use, at, special=True, needs_third_party=_VECTORS_HOLD_ALL)
+        barred = {row: rule for row in np.flatnonzero(decisions.allowed).tolist() if (rule := closer.forbidding(row)) is not None}
+    return Permitted(decisions, group.sources, permission.erased(others), forbidden, basis(permission, decisions), special, barred)
 
 
 def special_scores(loaded: Loaded, names: Sequence[str], use: Use) -> frozenset[str]:

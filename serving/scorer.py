@@ -61,6 +61,9 @@ def score(loaded: Loaded, request: ScoreRequest, permitted: Permitted, *, answer
     asking = _Asking(loaded, request.explain, language, as_of, now, X, [decisions[index] for index in known], permitted.forbidden)
     columns = _columns(asking, asked_names(loaded, request.scores)) if known else []
     scores = {index: [column[row] for column in columns] for row, index in enumerate(known)}
+    for index, entries in scores.items():
+        if there[index] in permitted.barred:
+            scores[index] = [_without(entry, permitted, permitted.barred[there[index]], language) for entry in entries]
     results = []
     for index, (person, decision) in enumerate(zip(request.people, decisions, strict=True)):
         if index in scores:
@@ -72,6 +75,11 @@ def score(loaded: Loaded, request: ScoreRequest, permitted: Permitted, *, answer
             code = "erased" if person in permitted.erased else "unknown_person"
             results.append(PersonScores(person, decision, [], code, refusal_words(code, language)))
     return ScoreAnswer(answer_id, as_of, now, permitted.basis, results)
+
+
+def _without(entry: Entry, permitted: Permitted, rule: Rule, language: Language) -> Entry:
+    """Return the entry, or the rule in its place where it is a special one that the rule keeps the person from."""
+    return NoScore(entry.name, rule.code, words_of(rule, language), entry.decision_id) if entry.name in permitted.special else entry
 
 
 def _columns(asking: _Asking, names: list[str]) -> list[list[Entry]]:

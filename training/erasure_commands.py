@@ -53,7 +53,7 @@ def erase(
 
 
 def _ids(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in text.removeprefix("\ufeff").split("\n") if line.strip()]
 
 
 def _verify(workspace: Workspace, path: Path) -> None:

@@ -67,7 +67,7 @@ def decide(
     file: Ids = None,
     workspace: Folder = HERE,
 ) -> None:
-    """Say who may be scored for a use: everybody in the table people, or those named with --file. Example: audience decide --use doorstep."""
+    """Say who may be scored for a use: everybody in the table people, or those of --file (`-`: standard input). Example: audience decide --use doorstep."""
     from features.database.store import Store
     from features.history import History
     from features.permission.live import Permission
@@ -108,8 +108,8 @@ def _number(event: int) -> str:
 
 def _ids(file: Path | None) -> list[str]:
     """Return the ids of a file or of standard input, one per line, blank lines left out."""
-    text = sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8")
-    ids = [line.strip() for line in text.splitlines() if line.strip()]
+    text = sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    ids = [line.strip() for line in text.removeprefix("\ufeff").split("\n") if line.strip()]
     if not ids:
         raise typer.BadParameter("no person is named: give ids, one per line, on standard input or with --file")
     return ids
@@ -119,6 +119,9 @@ def _record(workspace: Workspace, events: list[Event]) -> None:
     from features.database.store import Store
     from features.permission.ledger import Ledger
 
+    known = [ANY, *(channel.id for channel in workspace.vocabulary.channels)]
+    if unknown := sorted({event.channel for event in events} - set(known)):
+        raise typer.BadParameter(f"channel {unknown[0]!r} is none of {', '.join(known)}")
     with closing(Store(workspace.database_url)) as store:
         done = Ledger(store, workspace.signing_key()).append(events, now=now(), door="command")
     erased = f", {done.erased:,} of people who were erased (left out)" if done.erased else ""

@@ -173,7 +173,7 @@ def _order(subject: Integers, at_us: Integers) -> Integers | slice:
 def _purposes(events: Events, use: Use) -> tuple[Flags, Flags, Flags]:
     """Return for each of the ledger's purposes whether it is the use's own, or any, or counts for an objection."""
     own = np.array([name == use.consent_purpose for name in events.purposes], dtype=np.bool_)
-    wide = own | np.array([name == ANY for name in events.purposes], dtype=np.bool_)
+    wide = own | np.array([name in {ANY, use.purpose} for name in events.purposes], dtype=np.bool_)
     widest = wide | np.array([use.political and name in POLITICAL_PURPOSES for name in events.purposes], dtype=np.bool_)
     return own, wide, widest
 

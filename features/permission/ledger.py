@@ -6,6 +6,7 @@ What a person's state is follows from the events as of a time (`features.permiss
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,12 +21,15 @@ from features.database.schema import LEDGER
 from features.database.store import Store
 from features.permission.facts import ERASED, NEVER, Events
 from features.permission.subjects import Subject, Subjects
+from features.permission.use import LEDGER_PURPOSES
 from features.tables import CONSENT_EVENTS
 
 Progress = Callable[[str, float], None]
 EXPLICIT = "gdpr_9_2_a"
 """The legal basis of explicit consent. It counts as such only with the hash of the wording that was shown: a bare opt-in flag is none."""
 CODES = {**{event: code for code, event in enumerate(CONSENT_EVENTS)}, "erased": ERASED}
+_PERSON_ID = re.compile(r"[A-Za-z0-9_.\-]{1,63}:[^\s\x00-\x1f\x7f]{1,255}")
+"""As imports take them (`features.values.PERSON_ID`)."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK = 10_000
 _CHAINED = tuple(column.name for column in LEDGER.columns if column.name not in {"seq", "chain"})
@@ -197,9 +201,12 @@ def check(event: Event, now: datetime) -> None:
         raise LedgerError("at lies in the future: an event is recorded when it has happened; for what shall count later give valid_from")
     if event.valid_until is not None and event.valid_until <= (event.valid_from or event.at):
         raise LedgerError("valid_until is not after valid_from: it would never count")
-    for name in ("person", "purpose", "channel"):
-        if not getattr(event, name).strip():
-            raise LedgerError(f"{name} is empty")
+    if not _PERSON_ID.fullmatch(event.person):
+        raise LedgerError("person is no id: `system:id`, such as system = van, without spaces")
+    if event.purpose not in LEDGER_PURPOSES:
+        raise LedgerError(f"purpose = {event.purpose!r} is none of {', '.join(LEDGER_PURPOSES)}")
+    if not event.channel.strip():
+        raise LedgerError("channel is empty")
 
 
 def _row(event_id: str, event: Event, subject: Subject, now: datetime, door: str) -> dict[str, object]:

@@ -134,6 +134,7 @@ class Permission:
         """Return what every rule in force says of one person, in the pack's order, for an auditor. Raises HistoryError or StoreError."""
         facts = self.group(pa.array([person], pa.large_string())).facts()
         question.setdefault("preconditions", self.settings.preconditions)
+        question.setdefault("needs_third_party", True)
         return every_rule(Question(facts, use, microseconds(at), **question), load_pack(use.jurisdiction))
 
     def erased(self, people: Sequence[str]) -> frozenset[str]:
@@ -146,4 +147,5 @@ class Permission:
     def decided(self, facts: Facts, use: Use, at: datetime, **question: Any) -> Decisions:
         """Return the decision from facts, under the pack of the use and what this organisation has done before."""
         question.setdefault("preconditions", self.settings.preconditions)
+        question.setdefault("needs_third_party", True)  # vectors hold what came from elsewhere, and cannot leave it out
         return decide(facts, use, at, pack=load_pack(use.jurisdiction), **question)

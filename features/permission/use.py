@@ -21,6 +21,8 @@ ACTIVITIES: tuple[Activity, ...] = get_args(Activity)
 
 ANY = "any"
 """In the ledger: every purpose, or every channel."""
+LEDGER_PURPOSES: tuple[str, ...] = (*PURPOSES, "political_ads_online", ANY)
+"""What something can be said about in the ledger: a purpose that no use asks for would be an objection that forbids nothing."""
 _LONGEST = 200
 
 
@@ -31,6 +33,8 @@ def _printable(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=_LONGEST), AfterValidator(_printable)]
+Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]{0,99}$")]
+"""A name that cannot hold a person's id or an address: it is written into the log, which nobody can change."""
 
 
 class Use(Frozen):
@@ -58,7 +62,7 @@ class Use(Frozen):
     channel_class: ChannelClass
     sponsor_type: SponsorType
     jurisdiction: Jurisdiction
-    campaign_id: Name | None = None
+    campaign_id: Slug | None = None
     channel: Name | None = None
 
     @property

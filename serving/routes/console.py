@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from features.vocabulary import LANGUAGES, Language
 from serving.access import check
-from serving.answering import answer_scores
+from serving.answering import answer_scores, recorded
 from serving.audit import Answer
 from serving.console.forms import check_form, read_form
 from serving.console.pages import HEADERS, STYLE, page, see_other
@@ -16,7 +17,7 @@ from serving.console.views import person_view, score_labels
 from serving.keys import Key, find
 from serving.problems import Problem
 from serving.routes.models import models_answer, summary
-from serving.schemas import ScoreRequest
+from serving.schemas import ScoreAnswer, ScoreRequest
 from serving.server import Server, new_answer_id, now, server_of
 from serving.sessions import close_session, find_session, form_token, open_session, random_token
 
@@ -120,17 +121,19 @@ def person(request: Request, form: Form, key: Auditor) -> Response:
         return page("find.html", 422, **_frame(request, key, "people"), **_finder(server, identifier, language, use), fault=fault)
     names = loaded.scores
     asked = ScoreRequest.model_construct(people=[identifier], scores=list(names), use=uses[use], explain=_REASONS, language=language)
-    try:
+
+    def made() -> tuple[ScoreAnswer, Answer]:
         answer = answer_scores(server, loaded, asked)
+        decisions = server.audit.decisions(answer.results, list(names))
+        told = Answer(answer.answer_id, answer.scored_at, "console", "POST /console/people", 200, key.key_id, None, list(names), answer.as_of, 1, decisions)
+        return answer, replace(told, basis=answer.permission)
+
+    requests = server.audit.requests_about(identifier)
+    try:
+        answer = recorded(server, made)
     except Problem as problem:
         _record(server, "POST /console/people", problem.status, key, problem.code)
         return page("find.html", problem.status, **_frame(request, key, "people"), **_finder(server, identifier, language, use), fault=problem.detail)
-    requests = server.audit.requests_about(identifier)
-    decisions = server.audit.decisions(answer.results, list(names))
-    record = Answer(
-        answer.answer_id, answer.scored_at, "console", "POST /console/people", 200, key.key_id, None, list(names), answer.as_of, 1, decisions, answer.permission
-    )
-    server.record(record)
     rules = {name: bands.rule for name, bands in loaded.bands.items()}
     labels = score_labels(names, loaded.vocabulary, language)
     view = person_view(answer, labels, rules, requests, days=loaded.settings.scores_valid_days)

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from serving.access import require
+from serving.answering import recorded
 from serving.audit import Answer
 from serving.body import body
 from serving.described import body_of, problems
@@ -32,12 +33,12 @@ def post_permissions(
 ) -> Response:
     """Decide who may be used for what: for each person allowed, or the rule that forbids it. Nothing is worked out. In the audit log before it leaves."""
     server = server_of(request)
-    ledger = server.permission.ledger
-    answer, seen = None, -1
-    while answer is None or ledger.last() != seen:
-        seen = ledger.last()
+
+    def made() -> tuple[PermissionAnswer, Answer]:
         answer = answer_permissions(server.permission, server.reloader.current, asked, answer_id=new_answer_id(), at=now())
-    decided_at, decisions = answer.permission.decided_at, server.audit.of_permissions(answer.results)
-    told = Answer(answer.answer_id, decided_at, "api", "POST /v1/permissions", 200, key.key_id, people=len(asked.people), decisions=decisions)
-    server.record(replace(told, basis=answer.permission))
+        decisions = server.audit.of_permissions(answer.results)
+        told = Answer(answer.answer_id, answer.permission.decided_at, "api", "POST /v1/permissions", 200, key.key_id, people=len(asked.people))
+        return answer, replace(told, decisions=decisions, basis=answer.permission)
+
+    answer = recorded(server, made)
     return Response(PERMISSION_ANSWER.dump_json(answer), media_type="application/json", headers={"Cache-Control": "no-store"})

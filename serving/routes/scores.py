@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from serving.access import require
-from serving.answering import answer_scores
+from serving.answering import answer_scores, recorded
 from serving.audit import UNKNOWN_SCORE, Answer
 from serving.body import body
 from serving.described import body_of, problems
@@ -29,22 +30,13 @@ def post_scores(request: Request, key: Annotated[Key, Depends(require("scores"))
     """Score people for a use: each with value, interval, band, model and reasons, or the code of what forbids it. In the audit log before it leaves."""
     server = server_of(request)
     loaded = server.reloader.current
-    answer = answer_scores(server, loaded, asked)
     known = [name for name in asked_names(loaded, asked.scores) if name in loaded.scores]
-    decisions = server.audit.decisions(answer.results, known or [UNKNOWN_SCORE])
-    server.record(
-        Answer(
-            answer.answer_id,
-            answer.scored_at,
-            "api",
-            "POST /v1/scores",
-            200,
-            key.key_id,
-            asked=known,
-            as_of=answer.as_of,
-            people=len(asked.people),
-            decisions=decisions,
-            basis=answer.permission,
-        )
-    )
+
+    def made() -> tuple[ScoreAnswer, Answer]:
+        answer = answer_scores(server, loaded, asked)
+        decisions = server.audit.decisions(answer.results, known or [UNKNOWN_SCORE])
+        told = Answer(answer.answer_id, answer.scored_at, "api", "POST /v1/scores", 200, key.key_id, None, known, answer.as_of, len(asked.people), decisions)
+        return answer, replace(told, basis=answer.permission)
+
+    answer = recorded(server, made)
     return Response(SCORE_ANSWER.dump_json(answer), media_type="application/json", headers={"Cache-Control": "no-store"})

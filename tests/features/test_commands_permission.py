@@ -65,6 +65,18 @@ def test_every_rule_is_told_of_one_person(run):
     assert run("decide", "--use", "doorstep", "--rules").exit_code == 2
 
 
+def test_a_file_of_a_spreadsheet_begins_with_a_mark_that_is_no_part_of_an_id(run, tmp_path):
+    (tmp_path / "ids.txt").write_bytes("\ufeffvan:1\r\nvan:2\r\n".encode())
+    assert run("object", "--file", str(tmp_path / "ids.txt")).stdout.startswith("2 recorded")
+    assert lines(run("decide", "--use", "doorstep"))[1:] == [["allowed", "1"], ["objected", "2"]]
+
+
+def test_what_forbids_nothing_is_refused(run):
+    assert run("object", "--channel", "Email", ids="van:1").exit_code == 2
+    assert "is none of political_ads" in str(run("object", "--purpose", "campaign_mesages", ids="van:1").exception)
+    assert lines(run("decide", "--use", "doorstep"))[1:] == [["allowed", "3"]]
+
+
 @pytest.mark.parametrize(
     "words",
     [

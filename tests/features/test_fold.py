@@ -80,7 +80,7 @@ def obvious(told, subject, use, at, known):
     political = POLITICAL_PURPOSES if use.political else ()
 
     def end(event, purpose, where):
-        return event in (REFUSED, WITHDRAWN, EXPIRED) and purpose in (use.consent_purpose, "any") and where in general
+        return event in (REFUSED, WITHDRAWN, EXPIRED) and purpose in (use.consent_purpose, use.purpose, "any") and where in general
 
     def live(place):
         _, _, event, purpose, channel, until, _ = mine[place]
@@ -97,7 +97,9 @@ def obvious(told, subject, use, at, known):
     noes = [place for place in places if mine[place][2] in (REFUSED, WITHDRAWN) and end(*mine[place][2:5])]
     noes = [place for place in noes[-1:] if not any(other > place for other in consents)]
     against = [
-        place for place in places if mine[place][2] == OBJECTED and mine[place][3] in (use.consent_purpose, "any", *political) and mine[place][4] in general
+        place
+        for place in places
+        if mine[place][2] == OBJECTED and mine[place][3] in (use.consent_purpose, use.purpose, "any", *political) and mine[place][4] in general
     ]
     against = [place for place in against[-1:] if not any(other > place for other in explicits)]
     back = [place for place in places if mine[place][2] == GIVEN and mine[place][6] and (mine[place][5] is None or mine[place][5] > at)]
@@ -179,3 +181,14 @@ def test_nobody_and_an_empty_ledger(subjects):
         assert standing.objection.tolist() == [NONE] * len(subjects)
         assert standing.withdrawn.tolist() == [False] * len(subjects)
         assert standing.consent.dtype == np.int64
+
+
+@pytest.mark.parametrize("event", [REFUSED, WITHDRAWN, OBJECTED])
+@pytest.mark.parametrize("purpose", ["campaign_messages", "research", "political_ads"])
+@pytest.mark.parametrize("channel_class", ["online_targeted", "offline"])
+def test_a_no_to_the_very_purpose_is_heard_online_too(event, purpose, channel_class):
+    """A political use online looks for a consent of its own; a no to what it is for is a no all the same."""
+    use = Use(purpose=purpose, channel_class=channel_class, sponsor_type="political_actor", jurisdiction="eu")
+    standing = fold(people([0], ledger([(0, event, purpose, "any", 1, 0, None, False)])), use, 3)
+    found = standing.objection if event == OBJECTED else standing.refusal
+    assert found.tolist() == [1]

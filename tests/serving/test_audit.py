@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,11 @@ from sqlalchemy import select
 
 from features.database.schema import ANSWERS, CHAIN, DECISIONS
 from features.database.store import Store
-from serving.audit import Answer, AuditError, AuditLog, Decision
+from features.permission.ledger import Event, Ledger
+from features.permission.use import Use
+from serving.audit import Answer, AuditError, AuditLog, Decision, LedgerMovedError
+from serving.schemas import PackReference, PermissionBasis
+from tests.serving.conftest import DOORSTEP
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -133,4 +138,31 @@ def test_who_asked_comes_newest_first(tmp_path):
     assert [request.answer_id for request in requests] == ["4", "3", "2"]
     assert requests[0].scores == ("affinity:housing", "affinity:schools")
     assert log.requests_about("van:2") == []
+    store.close()
+
+
+def test_nothing_is_recorded_of_who_spoke_since_the_decision(tmp_path):
+    """The last look at the ledger is in the very transaction that records the answer."""
+    store = Store(f"sqlite:///{tmp_path / 'audience.db'}")
+    log, ledger = AuditLog(store, b"k" * 32), Ledger(store, b"k" * 32)
+    basis = PermissionBasis(Use(**DOORSTEP), PackReference("none", "1", "0", "unconfirmed", None), NOW, 0, {})
+    token = log.pseudonym("van:1")
+
+    def record(name, ledger_at):
+        answer = Answer(name, NOW, "api", "POST /v1/scores", 200, decisions=[Decision(f"{name}-0", token, "affinity:housing", value=0.5)])
+        log.record(replace(answer, basis=replace(basis, ledger=ledger_at)))
+
+    record("before", 0)
+    ledger.append([Event("van:2", "objected", "any", "any", NOW)], now=NOW, door="command")
+    record("another's", 0)
+    ledger.append([Event("van:1", "objected", "any", "any", NOW)], now=NOW, door="command")
+    with pytest.raises(LedgerMovedError):
+        record("too late", 1)
+    record("decided again", 2)
+    with store.write(serial=True) as connection:
+        ledger.erase(connection, "van:3", now=NOW, door="command")
+    with pytest.raises(LedgerMovedError):
+        record("somebody erased", 2)
+    with store.read() as connection:
+        assert set(connection.execute(select(ANSWERS.c.answer_id)).scalars()) == {"before", "another's", "decided again"}
     store.close()

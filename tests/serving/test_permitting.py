@@ -445,3 +445,13 @@ def test_nothing_leads_to_who_was_erased(ruled):
     assert ruled.ask(["van:0590"]).json()["results"][0]["code"] == "erased"
     with ruled.server.store.read() as connection:
         assert {row.person for row in connection.execute(select(DECISIONS.c.person))} >= {token, "(erased)"}
+
+
+def test_a_rule_about_special_scores_keeps_those_from_them_who_did_not_consent(ruled):
+    """In the UK a party may score nobody for what shows opinions without explicit consent: through the answer, not only in the rules."""
+    use = PARTY | {"jurisdiction": "uk", "channel_class": "offline"}
+    say(ruled.workspace, "van:0571", "given", "political_ads", legal_basis="gdpr_9_2_a", wording_hash="a" * 64)
+    without, consenting = ruled.ask(["van:0570", "van:0571"], ["affinity:housing"], use=use).json()["results"]
+    assert (without["permission"]["allowed"], without["scores"][0]["code"]) == (True, "no_art9_basis")
+    assert "value" not in without["scores"][0]
+    assert consenting["scores"][0]["value"] > 0
