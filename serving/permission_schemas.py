@@ -10,13 +10,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, m
 from pydantic.config import JsonDict
 
 from features.permission.ledger import Event
-from features.permission.use import ANY, Activity, Name, Use
+from features.permission.use import ANY, Activity, LedgerPurpose, Name, Use
 from features.vocabulary import Language
 from serving.schemas import MOST_PEOPLE, PermissionBasis, Person
 
 MOST_EVENTS = 1000
-LedgerPurpose = Literal["any", "political_ads_online", "political_ads", "campaign_messages", "member_information", "fundraising", "service", "research"]
-"""What something can be said about. A purpose that no use asks for would be an objection that forbids nothing, so a misspelt one is refused."""
 Short = Annotated[Name, Field(max_length=64)]
 
 _USE: JsonDict = {"purpose": "campaign_messages", "channel_class": "offline", "sponsor_type": "ngo", "jurisdiction": "be"}

@@ -23,9 +23,6 @@ from serving.permission_schemas import PermissionAnswer, PermissionRequest, Pers
 from serving.problems import Problem
 from serving.schemas import PackReference, PermissionBasis, PersonPermission
 
-_VECTORS_HOLD_ALL = True
-"""Published vectors are made of all interactions, those that came from elsewhere too, so that no score can do without them (rule L3)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
@@ -48,10 +45,6 @@ class Permitted:
         rule, event, source = _stood_on(self.decisions, self.sources, row)
         return PersonPermission(rule is None, None if rule is None else rule.id, event, source)
 
-    def same(self, other: Permitted) -> bool:
-        """Return whether the other decision, on the same people and scores, comes to the same."""
-        return np.array_equal(self.decisions.rule, other.decisions.rule) and self.erased == other.erased and self.barred == other.barred
-
 
 def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence[str], names: Sequence[str], at: datetime) -> Permitted:
     """Return the decision on people and on the scores of those names.
@@ -66,7 +59,7 @@ def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence
     places = np.asarray(loaded.vectors.rows(people)).tolist()
     others = [person for person, place in zip(people, places, strict=True) if place < 0]
     asked = np.asarray(loaded.members([place for place in places if place >= 0]), dtype=np.int64)
-    decisions = group.decide(asked, use, at, needs_third_party=_VECTORS_HOLD_ALL)
+    decisions = group.decide(asked, use, at)
     refuse_use(decisions)
     forbidden: dict[str, Rule] = {}
     special = special_scores(loaded, names, use)
@@ -75,7 +68,7 @@ def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence
         forbidden = {} if rule is None else dict.fromkeys(special, rule)
     barred: dict[int, Rule] = {}
     if special and not forbidden:
-        closer = group.decide(asked, use, at, special=True, needs_third_party=_VECTORS_HOLD_ALL)
+        closer = group.decide(asked, use, at, special=True)
         barred = {row: rule for row in np.flatnonzero(decisions.allowed).tolist() if (rule := closer.forbidding(row)) is not None}
     return Permitted(decisions, group.sources, permission.erased(others), forbidden, basis(permission, decisions), special, barred)
 
@@ -94,7 +87,7 @@ def answer_permissions(permission: Permission, loaded: Loaded, asked: Permission
     """Return the decision on each person, whether they have a vector or not. Raises Problem as `permit` does, and StoreError."""
     check_channel(asked.use, loaded.vocabulary)
     group, rows = _deciding(permission, loaded, asked.people)
-    decisions = group.decide(rows, asked.use, at, activity=asked.activity, needs_third_party=_VECTORS_HOLD_ALL)
+    decisions = group.decide(rows, asked.use, at, activity=asked.activity)
     refuse_use(decisions)
     language = asked.language or loaded.settings.language
     results = [_person(person, f"{answer_id}-{row}", language, *_stood_on(decisions, group.sources, row)) for row, person in enumerate(asked.people)]

@@ -21,7 +21,8 @@ ACTIVITIES: tuple[Activity, ...] = get_args(Activity)
 
 ANY = "any"
 """In the ledger: every purpose, or every channel."""
-LEDGER_PURPOSES: tuple[str, ...] = (*PURPOSES, "political_ads_online", ANY)
+LedgerPurpose = Literal["any", "political_ads_online", "political_ads", "campaign_messages", "member_information", "fundraising", "service", "research"]
+LEDGER_PURPOSES: tuple[LedgerPurpose, ...] = get_args(LedgerPurpose)
 """What something can be said about in the ledger: a purpose that no use asks for would be an objection that forbids nothing."""
 _LONGEST = 200
 

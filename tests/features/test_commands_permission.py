@@ -73,7 +73,7 @@ def test_a_file_of_a_spreadsheet_begins_with_a_mark_that_is_no_part_of_an_id(run
 
 def test_what_forbids_nothing_is_refused(run):
     assert run("object", "--channel", "Email", ids="van:1").exit_code == 2
-    assert "is none of political_ads" in str(run("object", "--purpose", "campaign_mesages", ids="van:1").exception)
+    assert "is none of any, political_ads_online" in str(run("object", "--purpose", "campaign_mesages", ids="van:1").exception)
     assert lines(run("decide", "--use", "doorstep"))[1:] == [["allowed", "3"]]
 
 

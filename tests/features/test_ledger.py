@@ -73,7 +73,7 @@ def test_the_same_said_again_is_recorded_once(ledger):
         (replace(GIVEN, valid_until=GIVEN.at), "valid_until is not after valid_from"),
         (replace(GIVEN, valid_from=NOW, valid_until=NOW), "valid_until is not after valid_from"),
         (replace(GIVEN, at=GIVEN.at.replace(tzinfo=None)), "at has no time zone"),
-        (said(purpose="Campaign Messages"), "purpose = 'Campaign Messages' is none of political_ads, "),
+        (said(purpose="Campaign Messages"), "purpose = 'Campaign Messages' is none of any, political_ads_online, "),
         (said(person="van:1 2"), "person is no id: `system:id`"),
         (said(person="\ufeffvan:1"), "person is no id"),
         (said(channel=" "), "channel is empty"),
