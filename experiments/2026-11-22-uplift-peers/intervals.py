@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from data import SURFACES, surface
 from peers import fitted
+from resumed import each
 from tasks import Floats
 
 from models.uplift_metrics import percentile_ranks
@@ -19,17 +22,15 @@ CELLS = 20
 """Groups of fresh people of nearly equal prediction, by whose true average effect the interval of a prediction is held against the truth."""
 
 
-def covered(name: str, draws: int) -> dict[str, Any]:
+def covered(name: str, draws: int, kept: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Return, over `draws` experiments on a surface, how often intervals hold what they are about, with the standard error of that share.
 
     `average`: the average effect. `prediction`: the average effect among people with this prediction (`predict_interval`), people counted equally.
     `person`: the same interval and a person's own effect, of which it says nothing. `gates`: the effect of each fifth by out-of-fold uplift, against
     the true mean of the very same people. `accepted`: how often the verdict of heterogeneity is positive.
     """
-    held: dict[str, list[float]] = {"average": [], "prediction": [], "person": [], "gates": [], "accepted": []}
-    for seed in range(draws):
-        for key, value in _one(name, seed).items():
-            held[key].append(value)
+    found = each(kept / f"coverage-{name}.jsonl", draws, lambda seed: _one(name, seed), tell)
+    held = {key: [one[key] for one in found] for key in found[0]}
     return {key: [float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(draws))] for key, values in held.items()}
 
 
@@ -64,6 +65,6 @@ def _cells(raw: Floats) -> np.ndarray:
     return np.unique(np.minimum((rank * CELLS).astype(int), CELLS - 1), return_inverse=True)[1]
 
 
-def all_covered(draws: int) -> dict[str, Any]:
-    """Return `covered` for every surface."""
-    return {name: {"title": SURFACES[name][0], **covered(name, draws)} for name in SURFACES}
+def all_covered(draws: int, kept: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Return `covered` for every surface; each experiment's figures are kept in a file of the folder `kept`."""
+    return {name: {"title": SURFACES[name][0], **covered(name, draws, kept, tell)} for name in SURFACES}

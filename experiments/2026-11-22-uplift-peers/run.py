@@ -2,7 +2,8 @@
 # Persuadability and what else could be used, on the same experiments: `python experiments/2026-11-22-uplift-peers/run.py [--data NAME …] [--peers NAME …]`.
 #
 # Each peer runs in a process of its own for each data set, which is given the tasks and nothing else. Time is that of fitting and predicting, loading of
-# libraries and rows left out; memory is the peak resident size of the process. Results are written after each data set.
+# libraries and rows left out; memory is the peak resident size of the process. Results are written after each data set; simulated experiments and deals, which
+# take hours, are kept one by one in `draws/` of the folder of results, and an interrupted run goes on with the next.
 
 # ruff: noqa: PLC0415  a peer's process loads only what the peer uses, so that the memory measured is its own
 
@@ -255,12 +256,12 @@ def main() -> None:
     parser.add_argument("--deals", type=int, default=DEALS, help="deals of the arms, for what the gate lets through")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of results.json, and of README.md where there is one")
     given = parser.parse_args()
-    path = given.out / "results.json"
+    path, kept = given.out / "results.json", given.out / "draws"
     results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for name in given.data:
         try:
             with tempfile.TemporaryDirectory(prefix=f"uplift-{name}-") as passing:
-                alone = {CHOICES: choices, COVERAGE: lambda: covered(given.draws), SHUFFLED: lambda: shuffled(given.deals)}
+                alone = {CHOICES: choices, COVERAGE: lambda: covered(given.draws, kept), SHUFFLED: lambda: shuffled(given.deals, kept)}
                 found = alone[name]() if name in alone else compared(name, given.peers, Path(passing), given.most)
         except RealDataError as error:
             tell(f"== {name} is left out: {error}")
@@ -272,12 +273,12 @@ def main() -> None:
     tell("done")
 
 
-def covered(draws: int) -> dict[str, Any]:
+def covered(draws: int, kept: Path) -> dict[str, Any]:
     """Return how often the intervals of ours hold the truth on the surfaces."""
     from intervals import all_covered
 
     tell("== coverage of intervals")
-    return {"kind": COVERAGE, "draws": draws, "surfaces": all_covered(draws)}
+    return {"kind": COVERAGE, "draws": draws, "surfaces": all_covered(draws, kept, tell)}
 
 
 def choices() -> dict[str, Any]:
@@ -288,12 +289,12 @@ def choices() -> dict[str, Any]:
     return {"kind": CHOICES, "cases": all_chosen()}
 
 
-def shuffled(deals: int) -> dict[str, Any]:
+def shuffled(deals: int, kept: Path) -> dict[str, Any]:
     """Return what the gate lets through when the arms are dealt anew."""
     from shuffles import all_dealt
 
     tell("== arms dealt anew")
-    return {"kind": SHUFFLED, "contrasts": all_dealt(deals)}
+    return {"kind": SHUFFLED, "contrasts": all_dealt(deals, kept, tell)}
 
 
 if __name__ == "__main__":

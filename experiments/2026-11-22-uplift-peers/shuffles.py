@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from data import SOURCES
 from measures import judged
 from peers import fitted
+from resumed import each
 from scipy import stats
+from tasks import Task
 
 DEALT = ("neighbors", "womens-visit")
 NOMINAL = 0.90
 
 
-def dealt(name: str, draws: int) -> dict[str, Any]:
+def dealt(name: str, draws: int, kept: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Return, over `draws` deals of the treatment among all people of a real contrast, what ours and a random ranking are judged to be.
 
     `accepted`: deals in which the gate lets individual scores through. `found`: those in which AUTOC and slope alone are above zero. `sd`: standard deviation
@@ -23,27 +27,29 @@ def dealt(name: str, draws: int) -> dict[str, Any]:
     """
     source = SOURCES[name]
     task = source.make()[0].task
-    accepted, found, ratios, covered = 0, 0, [], []
-    for seed in range(draws):
-        model = fitted(replace(task, treatment=np.random.default_rng(seed).permutation(task.treatment)))
-        told = judged(model.out_of_fold_, model.out_of_fold_["raw"].to_numpy(), seed=seed)
-        accepted += told["accepted"]
-        found += told["heterogeneous"]
-        value, error = told["measures"]["autoc"]
-        ratios.append(value / error if error > 0 else 0.0)
-        value, error = told["rivals"]["random ranking"]["autoc"]
-        covered.append(abs(value) <= stats.norm.ppf(0.5 + NOMINAL / 2) * error)
+    made = each(kept / f"shuffled-{name}.jsonl", draws, lambda seed: _one(task, seed), tell)
     return {
         "title": source.title,
         "rows": len(task.y),
         "draws": draws,
-        "accepted": accepted,
-        "found": found,
-        "sd": float(np.std(ratios, ddof=1)),
-        "random": float(np.mean(covered)),
+        "accepted": sum(one["accepted"] for one in made),
+        "found": sum(one["found"] for one in made),
+        "sd": float(np.std([one["ratio"] for one in made], ddof=1)),
+        "random": float(np.mean([one["random"] for one in made])),
     }
 
 
-def all_dealt(draws: int) -> dict[str, Any]:
-    """Return `dealt` for every contrast of DEALT."""
-    return {name: dealt(name, draws) for name in DEALT}
+def _one(task: Task, seed: int) -> dict[str, Any]:
+    """Return what is judged after one deal."""
+    model = fitted(replace(task, treatment=np.random.default_rng(seed).permutation(task.treatment)))
+    told = judged(model.out_of_fold_, model.out_of_fold_["raw"].to_numpy(), seed=seed)
+    value, error = told["measures"]["autoc"]
+    ratio = value / error if error > 0 else 0.0
+    value, error = told["rivals"]["random ranking"]["autoc"]
+    held = abs(value) <= stats.norm.ppf(0.5 + NOMINAL / 2) * error
+    return {"accepted": bool(told["accepted"]), "found": bool(told["heterogeneous"]), "ratio": float(ratio), "random": bool(held)}
+
+
+def all_dealt(draws: int, kept: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Return `dealt` for every contrast of DEALT; each deal's figures are kept in a file of the folder `kept`."""
+    return {name: dealt(name, draws, kept, tell) for name in DEALT}
