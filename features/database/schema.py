@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Dialect, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.types import TypeDecorator
 
 
@@ -76,9 +77,12 @@ ANSWERS = Table(
     Column("law", String(200)),
     Column("ledger", BigInteger),
     Column("tables", Text),
+    Column("activity", String(16)),
+    Column("preconditions", Text),
 )
 """One row per answer, refusals too; `asked` is the JSON list of score names that are known ones. What was decided before it: the `use` (JSON), the `law` pack
-with version and digest, the number of the `ledger`'s last event, the versions of the `tables` (JSON): with them the decision can be made again."""
+with version and digest, the number of the `ledger`'s last event, the versions of the `tables` (JSON), the `activity` and the `preconditions` (JSON): with them
+the decision can be made again."""
 
 DECISIONS = Table(
     "decisions",
@@ -162,5 +166,71 @@ LEDGER = Table(
 )
 """Consent, refusal, withdrawal, objection, expiry, erasure: events, never edited. Times are microseconds UTC; `sealed` holds what is personal beside them."""
 
-APPEND_ONLY = ("answers", "decisions", "chain", "ledger")
+REGISTER = Table(
+    "register",
+    METADATA,
+    Column("seq", NUMBER, primary_key=True, autoincrement=True),
+    Column("entry_id", String(32), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("about", String(64), nullable=False, index=True),
+    Column("at", UtcTime, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("chain", String(64), nullable=False),
+    sqlite_autoincrement=True,
+)
+"""The register of targeting use, kept for seven years and longer: what was done with people's data, never with whose. `about` is the digest of what an entry
+is about, so that the same is not said twice; `body` is JSON; `chain` a keyed digest of the entry and the chain before."""
+
+EXPORTS = Table(
+    "exports",
+    METADATA,
+    Column("export_id", String(32), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("recipient", String(200), nullable=False),
+    Column("outside", Boolean, nullable=False),
+    Column("approver", String(200), nullable=False),
+    Column("use", Text, nullable=False),
+    Column("scores", Text, nullable=False),
+    Column("models", Text, nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("law", String(200), nullable=False),
+    Column("ledger", BigInteger, nullable=False),
+    Column("tables", Text, nullable=False),
+    Column("as_of", UtcTime, nullable=False),
+    Column("file_digest", String(64), nullable=False),
+)
+"""What was handed out, to which named `recipient`, `outside` of the organisation or within, and who approved it; `file_digest` is the file's SHA-256."""
+
+EXPORT_PEOPLE = Table(
+    "export_people",
+    METADATA,
+    Column("reference", String(32), primary_key=True),
+    Column("export_id", String(32), ForeignKey("exports.export_id"), nullable=False, index=True),
+    Column("person", String(64), nullable=False, index=True),
+)
+"""Who was in an export: `person` is the token, `reference` a random name of the row in the file, by which its recipient can be told of it without an id."""
+
+NOTICES = Table(
+    "notices",
+    METADATA,
+    Column("notice_id", NUMBER, primary_key=True, autoincrement=True),
+    Column("reference", String(32), ForeignKey("export_people.reference"), nullable=False),
+    Column("reason", String(16), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("told_at", UtcTime),
+    Column("told_by", String(200)),
+    Unique("reference", "reason", name="notices_once"),
+    sqlite_autoincrement=True,
+)
+"""The queue to recipients (GDPR, article 19): which row of which export has to go, and why; `told_at` is empty until its recipient was told."""
+
+MARKS = Table(
+    "marks",
+    METADATA,
+    Column("name", String(32), primary_key=True),
+    Column("value", String(64), nullable=False),
+)
+"""What tells this database from another one, and the key that its rows were made with from another key."""
+
+APPEND_ONLY = ("answers", "decisions", "chain", "ledger", "register", "exports", "export_people")
 """Tables whose rows the database itself refuses to change or delete."""

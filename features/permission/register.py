@@ -1,0 +1,76 @@
+"""The register of targeting use (rules L5, L26 and L28): what was done with people's data, by whom and how; entries are only ever appended.
+
+It names nobody of the people, so that it can be kept for seven years and shown; it names who answers for what. Each entry's link is a keyed digest of it and
+of the link before.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from features.database.chain import START, canonical, chain_key, link
+from features.database.schema import REGISTER
+from features.database.store import Store
+
+_CHAINED = ("entry_id", "kind", "about", "at", "body")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry: `kind` says what it is about, `body` is its JSON-able content."""
+
+    seq: int
+    entry_id: str
+    kind: str
+    about: str
+    at: datetime
+    body: Mapping[str, Any]
+
+
+class Register:
+    """The register in a store; `secret` is the workspace's signing key."""
+
+    def __init__(self, store: Store, secret: bytes) -> None:
+        self.store = store
+        self._chain = chain_key(secret, "register")
+
+    def append(self, connection: Connection, kind: str, body: Mapping[str, Any], *, now: datetime, about: object = None) -> str:
+        """Write an entry in a serial transaction and return its id; where the last of the kind and `about` (any JSON-able value) says the same, return its id.
+
+        Without `about` the whole body is what it is about: then the same is never said twice.
+        """
+        digest = sha256(canonical({"about": body if about is None else about}).encode()).hexdigest()
+        text = canonical(body)
+        same = select(REGISTER.c.entry_id, REGISTER.c.body).where(REGISTER.c.kind == kind, REGISTER.c.about == digest)
+        last = connection.execute(same.order_by(REGISTER.c.seq.desc()).limit(1)).one_or_none()
+        if last is not None and last.body == text:
+            return str(last.entry_id)
+        previous = connection.execute(select(REGISTER.c.chain).order_by(REGISTER.c.seq.desc()).limit(1)).scalar() or START
+        row = {"entry_id": secrets.token_hex(16), "kind": kind, "about": digest, "at": now, "body": text}
+        connection.execute(insert(REGISTER), row | {"chain": link(self._chain, previous, row)})
+        return str(row["entry_id"])
+
+    def entries(self, *kinds: str) -> list[Entry]:
+        """Return the entries, of these kinds or of all, as they were written. Raises StoreError."""
+        query = select(REGISTER).order_by(REGISTER.c.seq)
+        with self.store.read() as connection:
+            rows = connection.execute(query.where(REGISTER.c.kind.in_(kinds)) if kinds else query).all()
+        return [Entry(row.seq, row.entry_id, row.kind, row.about, row.at, json.loads(row.body)) for row in rows]
+
+    def first_break(self) -> int | None:
+        """Return the number of the first entry that does not fit the chain, None where all do. Raises StoreError."""
+        previous = START
+        with self.store.read() as connection:
+            for row in connection.execute(select(REGISTER).order_by(REGISTER.c.seq)):
+                previous = link(self._chain, previous, {name: getattr(row, name) for name in _CHAINED})
+                if previous != row.chain:
+                    return int(row.seq)
+        return None
