@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from serving.audit import Answer, LedgerMovedError
@@ -28,6 +29,14 @@ def recorded(server: Server, make: Callable[[], tuple[Made, Answer]]) -> Made:
             continue
         return made
     raise Problem("audit_unavailable", "The ledger changes faster than this can be decided on; ask for fewer people, or again in a moment.")
+
+
+def told_of(answer: Answer, problem: Problem) -> Answer:
+    """Return the entry of an answer that is a problem, with the use that it refuses, if it does, and what that was refused on."""
+    refused = problem.refused
+    if refused is None:
+        return answer
+    return replace(answer, people=refused.people, basis=refused.basis, activity=refused.activity)
 
 
 def answer_scores(server: Server, loaded: Loaded, asked: ScoreRequest) -> ScoreAnswer:

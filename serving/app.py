@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from features.database.store import StoreError
+from serving.answering import told_of
 from serving.audit import Answer
 from serving.console.pages import page, see_other
 from serving.described import declare_requests
@@ -63,7 +64,7 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
     if route.startswith(_GUARDED):
         key = getattr(request.state, "key", None)
         door = "console" if route.startswith("/console") else "api"
-        answer = Answer(new_answer_id(), now(), door, f"{request.method} {route}", problem.status, key.key_id if key else None, problem.code)
+        answer = told_of(Answer(new_answer_id(), now(), door, f"{request.method} {route}", problem.status, key.key_id if key else None, problem.code), problem)
         try:
             await run_in_threadpool(server_of(request).record, answer)
         except Problem as unrecorded:

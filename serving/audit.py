@@ -11,7 +11,9 @@ from sqlalchemy import Connection, select
 
 from features.database.schema import ANSWERS, CHAIN, DECISIONS, KEYS, LEDGER, SUBJECTS
 from features.database.store import Store, StoreError
+from features.permission.rules import Preconditions
 from features.permission.subjects import Subjects
+from features.permission.use import Activity
 from serving.entries import append, begun, entries_key
 from serving.permission_schemas import PersonDecision
 from serving.schemas import NoScore, PermissionBasis, PersonScores, Score
@@ -53,7 +55,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer: who asked by which door and route, when, and what came of it. `code` is None where nothing was refused, `basis` what was decided before."""
+    """One answer: who asked by which door and route, when, and what came of it. `code` is None where nothing was refused.
+
+    `basis` is what was decided before, or what a use was refused on, `activity` what it was for, and `preconditions` what the organisation had done by then.
+    `ledger` is the number of the ledger's last event after the answer, where it is about what people said.
+    """
 
     answer_id: str
     at: datetime
@@ -67,6 +73,9 @@ class Answer:
     people: int = 0
     decisions: Sequence[Decision] = field(default=())
     basis: PermissionBasis | None = None
+    activity: Activity = "score"
+    preconditions: Preconditions | None = None
+    ledger: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +137,12 @@ class AuditLog:
             "people": answer.people,
             "asked": json.dumps(list(answer.asked)),
             "as_of": answer.as_of,
-            **_decided(answer.basis),
+            **_decided(answer),
         }
         decisions = [_decision_row(answer, decision) for decision in answer.decisions]
         try:
             with self._store.write(serial=True) as connection:
-                if answer.basis is not None and _said_since(connection, answer.basis.ledger, {decision.person for decision in answer.decisions}):
+                if answer.basis is not None and decisions and _said_since(connection, answer.basis.ledger, {each.person for each in answer.decisions}):
                     raise LedgerMovedError("somebody said something meanwhile")
                 last = begun(connection, self._chain_key)
                 connection.execute(ANSWERS.insert(), head)
@@ -212,13 +221,24 @@ def _permission(each: PersonDecision, pseudonym: str) -> Decision:
     return Decision(each.decision_id, pseudonym, PERMISSION, each.code or ALLOWED, rule=each.rule, event=each.event, source=each.source)
 
 
-def _decided(basis: PermissionBasis | None) -> dict[str, object]:
+def _decided(answer: Answer) -> dict[str, object]:
     """Return the columns of what was decided before an answer, empty where nothing was."""
+    basis = answer.basis
     if basis is None:
-        return {"use": None, "law": None, "ledger": None, "tables": None}
-    use = json.dumps(basis.use.model_dump(mode="json", exclude_none=True), sort_keys=True)
-    law = f"{basis.pack.id} {basis.pack.version} {basis.pack.digest}"
-    return {"use": use, "law": law, "ledger": basis.ledger, "tables": json.dumps(basis.table_versions, sort_keys=True)}
+        return {"use": None, "law": None, "ledger": answer.ledger, "tables": None, "activity": None, "preconditions": None}
+    return {
+        "use": json.dumps(basis.use.model_dump(mode="json", exclude_none=True), sort_keys=True),
+        "law": f"{basis.pack.id} {basis.pack.version} {basis.pack.digest}",
+        "ledger": basis.ledger,
+        "tables": json.dumps(basis.table_versions, sort_keys=True),
+        "activity": answer.activity,
+        "preconditions": None if answer.preconditions is None else _stated(answer.preconditions),
+    }
+
+
+def _stated(preconditions: Preconditions) -> str:
+    made = preconditions.risk_assessment
+    return json.dumps({"dpia": preconditions.dpia, "risk_assessment": None if made is None else made.isoformat()}, sort_keys=True)
 
 
 def _decision(pseudonym: str, score: Score | NoScore) -> Decision:

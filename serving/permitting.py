@@ -16,11 +16,11 @@ from features.permission.decision import Decisions
 from features.permission.live import Group, Permission
 from features.permission.packs import Rule, load_pack
 from features.permission.rules import is_special
-from features.permission.use import ANY, Use
+from features.permission.use import ANY, Activity, Use
 from features.vocabulary import Language, Vocabulary
 from serving.loaded import Loaded
 from serving.permission_schemas import PermissionAnswer, PermissionRequest, PersonDecision
-from serving.problems import Problem
+from serving.problems import Problem, Refused
 from serving.schemas import PackReference, PermissionBasis, PersonPermission
 
 
@@ -52,7 +52,7 @@ def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence
     Raises Problem where there is nothing to decide from yet, where the use names a channel that is none, and where it is refused as a whole, with the
     rule's code and status; StoreError where the ledger cannot be read.
     """
-    check_channel(use, loaded.vocabulary)
+    check_channel(permission, use, loaded.vocabulary, people=len(people), at=at)
     group = loaded.group
     if loaded.vectors is None or group is None:
         raise Problem("not_ready", "No vectors, or no tables to decide permission from, are loaded.", reasons=list(loaded.faults))
@@ -60,7 +60,7 @@ def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence
     others = [person for person, place in zip(people, places, strict=True) if place < 0]
     asked = np.asarray(loaded.members([place for place in places if place >= 0]), dtype=np.int64)
     decisions = group.decide(asked, use, at)
-    refuse_use(decisions)
+    refuse_use(permission, decisions, people=len(people))
     forbidden: dict[str, Rule] = {}
     special = special_scores(loaded, names, use)
     if special:
@@ -85,10 +85,10 @@ def special_scores(loaded: Loaded, names: Sequence[str], use: Use) -> frozenset[
 
 def answer_permissions(permission: Permission, loaded: Loaded, asked: PermissionRequest, *, answer_id: str, at: datetime) -> PermissionAnswer:
     """Return the decision on each person, whether they have a vector or not. Raises Problem as `permit` does, and StoreError."""
-    check_channel(asked.use, loaded.vocabulary)
+    check_channel(permission, asked.use, loaded.vocabulary, activity=asked.activity, people=len(asked.people), at=at)
     group, rows = _deciding(permission, loaded, asked.people)
     decisions = group.decide(rows, asked.use, at, activity=asked.activity)
-    refuse_use(decisions)
+    refuse_use(permission, decisions, people=len(asked.people))
     language = asked.language or loaded.settings.language
     results = [_person(person, f"{answer_id}-{row}", language, *_stood_on(decisions, group.sources, row)) for row, person in enumerate(asked.people)]
     return PermissionAnswer(answer_id, asked.activity, basis(permission, decisions), results)
@@ -114,12 +114,14 @@ def _deciding(permission: Permission, loaded: Loaded, people: Sequence[str]) -> 
         raise Problem("not_ready", f"The tables to decide permission from cannot be read now ({type(error).__name__}).") from error
 
 
-def check_channel(use: Use, vocabulary: Vocabulary) -> None:
+def check_channel(permission: Permission, use: Use, vocabulary: Vocabulary, *, activity: Activity = "score", people: int, at: datetime) -> None:
     """Raise Problem where the use names a channel that is none: what people said of the real one would not be heard."""
     wrong = None if use.channel is None else channel_fault(use.channel, vocabulary, also=())
     if wrong is not None:
         words = "The use names a channel that is not in audience.toml; see `errors`."
-        raise Problem("use_incomplete", words, errors=[{"field": "use.channel", "message": wrong}])
+        named = use.model_copy(update={"channel": None})  # the name is the caller's text, and does not enter the log
+        stands_on = PermissionBasis(named, pack_reference(permission, use), at, permission.events.refresh(), {})
+        raise Problem("use_incomplete", words, refused=Refused(stands_on, activity, people), errors=[{"field": "use.channel", "message": wrong}])
 
 
 def channel_fault(channel: str, vocabulary: Vocabulary, *, also: tuple[str, ...] = (ANY,)) -> str | None:
@@ -128,19 +130,24 @@ def channel_fault(channel: str, vocabulary: Vocabulary, *, also: tuple[str, ...]
     return None if channel in known else f"there is no such channel in audience.toml; allowed: {', '.join(known)}.{did_you_mean(channel, known)}"
 
 
-def refuse_use(decisions: Decisions) -> None:
-    """Raise Problem where a rule refuses the use for everybody."""
+def refuse_use(permission: Permission, decisions: Decisions, *, people: int) -> None:
+    """Raise Problem where a rule refuses the use for everybody, of whom there are `people`."""
     rule = decisions.refused_use
     if rule is not None:
-        raise Problem(rule.code, rule.text.en, status=rule.status, rule=rule.id, pack=f"{decisions.pack} {decisions.version}")
+        refused = Refused(basis(permission, decisions), decisions.activity, people)
+        raise Problem(rule.code, rule.text.en, status=rule.status, refused=refused, rule=rule.id, pack=f"{decisions.pack} {decisions.version}")
 
 
 def basis(permission: Permission, decisions: Decisions) -> PermissionBasis:
     """Return what decisions stand on, as it goes over the wire."""
-    pack = load_pack(decisions.use.jurisdiction)
+    return PermissionBasis(decisions.use, pack_reference(permission, decisions.use), decisions.at, decisions.ledger, dict(decisions.versions))
+
+
+def pack_reference(permission: Permission, use: Use) -> PackReference:
+    """Return the law pack of a use, and whether a named person confirmed it."""
+    pack = load_pack(use.jurisdiction)
     confirmed = pack.confirmation(permission.settings.confirmed)
-    reference = PackReference(pack.id, pack.version, pack.digest, pack.state if confirmed is None else "confirmed", None if confirmed is None else confirmed.by)
-    return PermissionBasis(decisions.use, reference, decisions.at, decisions.ledger, dict(decisions.versions))
+    return PackReference(pack.id, pack.version, pack.digest, pack.state if confirmed is None else "confirmed", None if confirmed is None else confirmed.by)
 
 
 def words_of(rule: Rule, language: Language) -> str:

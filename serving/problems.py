@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from features.permission.use import Activity
+    from serving.schemas import PermissionBasis
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -33,15 +38,27 @@ CODES: dict[str, tuple[int, str]] = {
 _FORBIDDEN = "The law pack forbids this use"
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What a use was refused on, for the log alone: use, law and tables, what was to be done, and with how many people."""
+
+    basis: PermissionBasis
+    activity: Activity
+    people: int
+
+
 class Problem(Exception):  # noqa: N818 (the RFC's word)
     """An answer that is an error: a code, what went wrong in words that hold no personal value, and further members.
 
-    The code is one of `CODES`, or, with the `status` it gives, one of a law pack's rules.
+    The code is one of `CODES`, or, with the `status` it gives, one of a law pack's rules. `refused` goes into the log, where it is a use that is refused.
     """
 
-    def __init__(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, status: int | None = None, **members: Any) -> None:
+    def __init__(
+        self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, status: int | None = None, refused: Refused | None = None, **members: Any
+    ) -> None:
         super().__init__(detail)
         self.code = code
+        self.refused = refused
         self._status = status
         self.detail = detail
         self.headers = dict(headers or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import cast
 
@@ -45,9 +45,9 @@ class Server:
         return cls(settings, workspace, store, audit, reloader, permission, Checkpointer(workspace, store, key, now=now), key)
 
     def record(self, answer: Answer) -> None:
-        """Write an answer to the audit log. Raises Problem `audit_unavailable`: then the answer must not leave."""
+        """Write an answer to the audit log, with what the organisation has done before. Raises Problem `audit_unavailable`: then the answer must not leave."""
         try:
-            self.audit.record(answer)
+            self.audit.record(replace(answer, preconditions=self.permission.settings.preconditions))
         except AuditError as error:
             raise Problem("audit_unavailable", str(error)) from error
 

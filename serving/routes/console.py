@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from features.vocabulary import LANGUAGES, Language
 from serving.access import check
-from serving.answering import answer_scores, recorded
+from serving.answering import answer_scores, recorded, told_of
 from serving.audit import Answer
 from serving.console.forms import check_form, read_form
 from serving.console.pages import HEADERS, STYLE, page, see_other
@@ -132,7 +132,7 @@ def person(request: Request, form: Form, key: Auditor) -> Response:
     try:
         answer = recorded(server, made)
     except Problem as problem:
-        _record(server, "POST /console/people", problem.status, key, problem.code)
+        server.record(told_of(Answer(new_answer_id(), now(), "console", "POST /console/people", problem.status, key.key_id, problem.code), problem))
         return page("find.html", problem.status, **_frame(request, key, "people"), **_finder(server, identifier, language, use), fault=problem.detail)
     rules = {name: bands.rule for name, bands in loaded.bands.items()}
     labels = score_labels(names, loaded.vocabulary, language)

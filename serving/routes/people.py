@@ -63,5 +63,5 @@ def _check(server: Server, events: Sequence[Event], places: Sequence[str], at: d
 def _record(server: Server, key: Key, route: str, events: Sequence[Event], at: datetime) -> Response:
     found = server.permission.ledger.append(events, now=at, door="http")
     answer = RecordedAnswer(new_answer_id(), found.stored, found.duplicate, found.erased, found.last)
-    server.record(Answer(answer.answer_id, at, "api", route, 200, key.key_id, people=len({event.person for event in events})))
+    server.record(Answer(answer.answer_id, at, "api", route, 200, key.key_id, people=len({event.person for event in events}), ledger=found.last))
     return Response(RECORDED_ANSWER.dump_json(answer), media_type="application/json", headers={"Cache-Control": "no-store"})

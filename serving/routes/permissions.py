@@ -38,7 +38,7 @@ def post_permissions(
         answer = answer_permissions(server.permission, server.reloader.current, asked, answer_id=new_answer_id(), at=now())
         decisions = server.audit.of_permissions(answer.results)
         told = Answer(answer.answer_id, answer.permission.decided_at, "api", "POST /v1/permissions", 200, key.key_id, people=len(asked.people))
-        return answer, replace(told, decisions=decisions, basis=answer.permission)
+        return answer, replace(told, decisions=decisions, basis=answer.permission, activity=asked.activity)
 
     answer = recorded(server, made)
     return Response(PERMISSION_ANSWER.dump_json(answer), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -58,6 +58,10 @@ def test_the_same_said_again_is_not_recorded_twice(telling):
     again = telling.told(said[0], event("van:0222", at=EARLIER.isoformat()), said[0]).json()
     assert (first["stored"], first["duplicates"], first["erased"]) == (2, 0, 0)
     assert (again["stored"], again["duplicates"], again["ledger"]) == (1, 2, first["ledger"] + 1)
+    with telling.server.store.read() as connection:
+        logged = {row.answer_id: row for row in connection.execute(select(ANSWERS))}
+    for answer in (first, again):
+        assert (logged[answer["answer_id"]].ledger, logged[answer["answer_id"]].law) == (answer["ledger"], None)
 
 
 def test_an_objection_is_to_everything_unless_it_says_less(telling):

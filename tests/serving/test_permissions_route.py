@@ -112,11 +112,11 @@ def test_a_use_is_asked_for_here_as_well(deciding):
 
 def test_it_is_in_the_audit_log_before_it_leaves(deciding, monkeypatch):
     say(deciding.workspace, "van:0190", "objected", "any")
-    answer = deciding.decide(["van:0190", "van:0191"]).json()
+    answer = deciding.decide(["van:0190", "van:0191"], activity="export").json()
     with deciding.server.store.read() as connection:
         head = connection.execute(select(ANSWERS).where(ANSWERS.c.answer_id == answer["answer_id"])).one()
         rows = connection.execute(select(DECISIONS).where(DECISIONS.c.answer_id == answer["answer_id"]).order_by(DECISIONS.c.decision_id)).all()
-    assert (head.route, head.status, head.people) == ("POST /v1/permissions", 200, 2)
+    assert (head.route, head.status, head.people, head.activity) == ("POST /v1/permissions", 200, 2, "export")
     assert [(row.person, row.score, row.code, row.value) for row in rows] == [
         (deciding.server.audit.pseudonym("van:0190"), PERMISSION, "objected", None),
         (deciding.server.audit.pseudonym("van:0191"), PERMISSION, ALLOWED, None),

@@ -111,6 +111,30 @@ def test_a_use_that_is_refused_as_a_whole_is_a_problem_with_the_rules_status(ser
         assert connection.execute(select(DECISIONS).where(DECISIONS.c.answer_id == last["answer_id"])).all() == []
 
 
+def test_the_log_says_which_use_was_refused_under_which_law(served):
+    pack, versions = load_pack("fr"), served.server.permission.history.versions()
+    assert served.ask(["van:0001", "nobody:1"], use=PARTY).status_code == 451
+    last = answers(served)[-1]
+    assert (json.loads(last["use"]), last["law"]) == (PARTY, f"fr {pack.version} {pack.digest}")
+    assert (last["people"], last["ledger"], last["activity"]) == (2, served.server.permission.ledger.last(), "score")
+    assert json.loads(last["tables"]).items() <= versions.items()
+    assert json.loads(last["preconditions"]) == {"dpia": None, "risk_assessment": None}
+    headers = {"Authorization": f"Bearer {served.make_key('sender', 'permissions')[1]}"}
+    served.client.post("/v1/permissions", json={"people": ["van:0001"], "use": BROADCAST, "activity": "audience"}, headers=headers)
+    last = answers(served)[-1]
+    assert (json.loads(last["use"]), last["activity"], last["people"]) == (BROADCAST, "audience", 1)
+
+
+def test_a_use_of_a_channel_that_is_none_is_logged_without_its_name(served):
+    served.ask(use=DOORSTEP | {"channel": "van:314159"})
+    last = answers(served)[-1]
+    assert (last["status"], last["code"], json.loads(last["use"])) == (422, "use_incomplete", DOORSTEP)
+    assert last["law"].startswith("none ")
+    assert "314159" not in str(last)
+    served.ask(use=DOORSTEP | {"purpose": "van:314159"})
+    assert (answers(served)[-1]["use"], answers(served)[-1]["law"]) == (None, None)
+
+
 # People
 
 
@@ -427,6 +451,7 @@ def test_the_log_says_what_was_decided_and_on_what(ruled):
     assert json.loads(answer["use"]) == DOORSTEP
     assert (answer["law"], answer["ledger"]) == (f"none {pack.version} {pack.digest}", last)
     assert json.loads(answer["tables"]) == body["permission"]["table_versions"]
+    assert (answer["activity"], json.loads(answer["preconditions"])) == ("score", {"dpia": "DPIA-1", "risk_assessment": f"{now.date()}"})
     by_token = {row["person"]: (row["code"], row["rule"], row["event"]) for row in rows}
     tokens = ruled.server.audit.pseudonyms(["van:0592", "van:0591"])
     assert by_token[tokens["van:0591"]] == ("objected", "L18", last)
