@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import audience
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -39,12 +41,28 @@ MISTAKES = {
 }
 
 
+def said(error):
+    """Return what is on standard error as one line, without the box that is drawn around mistakes in the words themselves."""
+    return " ".join(error.replace("│", " ").split())
+
+
 @pytest.mark.parametrize("name", MISTAKES)
-def test_is_told_in_a_sentence(name, workspace):
+def test_is_told_in_a_sentence(name, workspace, monkeypatch, capsys):
     words, told = MISTAKES[name]
-    done = run(*(word.format(workspace=workspace, missing=workspace / "missing") for word in words))
-    assert done.returncode == 2, done.stderr[-600:]
-    assert told in " ".join(done.stderr.replace("│", " ").split())
+    monkeypatch.setattr(sys, "argv", ["audience", *(word.format(workspace=workspace, missing=workspace / "missing") for word in words)])
+    monkeypatch.delenv("AUDIENCE_TRACEBACK", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        audience.main()
+    error = capsys.readouterr().err
+    assert ended.value.code == 2, error[-600:]
+    assert told in said(error)
+    assert "Traceback" not in error
+
+
+def test_so_it_is_in_a_process_of_its_own(tmp_path):
+    done = run("vectors", "-w", tmp_path / "missing")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "does not exist" in said(done.stderr)
     assert "Traceback" not in done.stderr
 
 
