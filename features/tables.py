@@ -243,6 +243,7 @@ report in `rejects`: leave it out with `--drop COLUMN`, so that it is not read a
 An ordinary attribute whose categories only look that way is declared with `classed_by` and `why` too; one named so is always special.
 
 Rows of `people` and `interactions` whose source is not in the table `sources` are stored, and counted in what the import says: import `sources` first.
+Under the European packs and that of the United Kingdom nobody may be scored whose source is not known (rule L12b).
 """
 
 

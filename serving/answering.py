@@ -36,7 +36,7 @@ def told_of(answer: Answer, problem: Problem) -> Answer:
     refused = problem.refused
     if refused is None:
         return answer
-    return replace(answer, people=refused.people, basis=refused.basis, activity=refused.activity)
+    return replace(answer, at=refused.basis.decided_at, people=refused.people, basis=refused.basis, activity=refused.activity)
 
 
 def answer_scores(server: Server, loaded: Loaded, asked: ScoreRequest) -> ScoreAnswer:
@@ -46,4 +46,4 @@ def answer_scores(server: Server, loaded: Loaded, asked: ScoreRequest) -> ScoreA
     """
     at = now()
     permitted = permit(server.permission, loaded, asked.use, people=asked.people, names=asked_names(loaded, asked.scores), at=at)
-    return score(loaded, asked, permitted, answer_id=new_answer_id(), now=at)
+    return score(loaded, asked, permitted, answer_id=new_answer_id(), now=permitted.basis.decided_at)

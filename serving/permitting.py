@@ -59,16 +59,16 @@ def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence
     places = np.asarray(loaded.vectors.rows(people)).tolist()
     others = [person for person, place in zip(people, places, strict=True) if place < 0]
     asked = np.asarray(loaded.members([place for place in places if place >= 0]), dtype=np.int64)
-    decisions = group.decide(asked, use, at)
+    decisions = group.decide(asked, use, at, live=True)
     refuse_use(permission, decisions, people=len(people))
     forbidden: dict[str, Rule] = {}
     special = special_scores(loaded, names, use)
     if special:
-        rule = group.decide(asked[:0], use, at, special=True).refused_use
+        rule = group.decide(asked[:0], use, at, live=True, special=True).refused_use
         forbidden = {} if rule is None else dict.fromkeys(special, rule)
     barred: dict[int, Rule] = {}
     if special and not forbidden:
-        closer = group.decide(asked, use, at, special=True)
+        closer = group.decide(asked, use, at, live=True, special=True)
         barred = {row: rule for row in np.flatnonzero(decisions.allowed).tolist() if (rule := closer.forbidding(row)) is not None}
     return Permitted(decisions, group.sources, permission.erased(others), forbidden, basis(permission, decisions), special, barred)
 
@@ -87,7 +87,7 @@ def answer_permissions(permission: Permission, loaded: Loaded, asked: Permission
     """Return the decision on each person, whether they have a vector or not. Raises Problem as `permit` does, and StoreError."""
     check_channel(permission, asked.use, loaded.vocabulary, activity=asked.activity, people=len(asked.people), at=at)
     group, rows = _deciding(permission, loaded, asked.people)
-    decisions = group.decide(rows, asked.use, at, activity=asked.activity)
+    decisions = group.decide(rows, asked.use, at, live=True, activity=asked.activity)
     refuse_use(permission, decisions, people=len(asked.people))
     language = asked.language or loaded.settings.language
     results = [_person(person, f"{answer_id}-{row}", language, *_stood_on(decisions, group.sources, row)) for row, person in enumerate(asked.people)]
@@ -120,7 +120,7 @@ def check_channel(permission: Permission, use: Use, vocabulary: Vocabulary, *, a
     if wrong is not None:
         words = "The use names a channel that is not in audience.toml; see `errors`."
         named = use.model_copy(update={"channel": None})  # the name is the caller's text, and does not enter the log
-        stands_on = PermissionBasis(named, pack_reference(permission, use), at, permission.events.refresh(), {})
+        stands_on = PermissionBasis(named, pack_reference(permission, use), at, permission.events.refresh()[0], {})
         raise Problem("use_incomplete", words, refused=Refused(stands_on, activity, people), errors=[{"field": "use.channel", "message": wrong}])
 
 

@@ -108,7 +108,7 @@ def eligible(
     if only is not None:
         frame = frame[frame["person_id"].isin(set(_file(only, ["person_id"])["person_id"]))]
     if len(frame):
-        frame = frame[permitted(workspace, frame["person_id"].to_numpy(dtype=str), now=now, activity="audience")[0]]
+        frame = frame[permitted(workspace, frame["person_id"].to_numpy(dtype=str), now=now, live=True, activity="audience")[0]]
     known = _units(frame, unit, units)
     made = pd.DataFrame(
         {

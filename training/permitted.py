@@ -69,16 +69,24 @@ def training_use(workspace: Workspace) -> tuple[str, Use]:
 
 
 def permitted(
-    workspace: Workspace, people: NDArray[np.str_], *, now: datetime, versions: Mapping[str, int] | None = None, activity: Activity = "training"
+    workspace: Workspace,
+    people: NDArray[np.str_],
+    *,
+    now: datetime,
+    live: bool = False,
+    versions: Mapping[str, int] | None = None,
+    activity: Activity = "training",
 ) -> tuple[NDArray[np.bool_], PermissionSnapshot]:
     """Return which rows (n,) are of people who may be learned from at `now`, and the snapshot; people may repeat. `activity`: what is done with them.
+
+    `live`: `now` is what this machine's clock says (`features.permission.live.Group.decide`).
 
     Raises ConfigError where no use is stated, NotPermittedError where the use is refused or nobody is left, StoreError or HistoryError.
     """
     name, use = training_use(workspace)
     known, rows = np.unique(people.astype(object), return_inverse=True)
     with closing(Store(workspace.database_url)) as store:
-        decisions = Permission(workspace, store).decide(known.tolist(), use, now, versions=versions, activity=activity)
+        decisions = Permission(workspace, store).decide(known.tolist(), use, now, live=live, versions=versions, activity=activity)
     if len(known) and not decisions.allowed.any():
         barred = ", ".join(f"{code} ({count:,})" for code, count in decisions.counts().items() if count)
         reason = decisions.refused_use.text.en if decisions.refused_use else barred

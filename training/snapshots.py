@@ -102,7 +102,7 @@ def affinity_dataset(
         rows, y, topics = _engagement_rows(history, workspace.vocabulary, config, versions, now, only_latest=only_latest)
     else:
         rows, y, topics = _labelled_rows(path, workspace.vocabulary, config, now)
-    allowed, permission = permitted(workspace, rows["person_id"].to_numpy(dtype=str), now=now, versions=versions)
+    allowed, permission = permitted(workspace, rows["person_id"].to_numpy(dtype=str), now=now, live=True, versions=versions)
     rows, y = rows[allowed].reset_index(drop=True), y[allowed]
     _both_sides(rows)
     rows, y, sampled = _at_most(rows, y, config)

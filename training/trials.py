@@ -120,7 +120,7 @@ def experiment_rows(workspace: Workspace, experiment_id: str, *, now: datetime, 
     history = History(workspace.tables, workspace.vocabulary)
     versions = history.versions()
     everyone, counts = _drawn(history, experiment, versions, now)
-    allowed, permission = permitted(workspace, everyone["person_id"].to_numpy(dtype=str), now=now, versions=versions)
+    allowed, permission = permitted(workspace, everyone["person_id"].to_numpy(dtype=str), now=now, live=True, versions=versions)
     everyone, counts = everyone[allowed].reset_index(drop=True), counts | {"not_permitted": int((~allowed).sum())}
     arms = _arms(everyone, experiment)
     vectors = build_rows(history, workspace.vocabulary, everyone[["person_id", "as_of"]], versions=versions, progress=progress)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AwareDatetime, BeforeValidator, Field
 
-from features.permission.facts import ERASED, NEVER, UNKNOWN, Events, Facts, Sources
+from features.permission.facts import ALWAYS, ERASED, NEVER, UNKNOWN, Events, Facts, Sources
 from features.permission.rules import EPOCH, Preconditions, Question, Status
 from features.permission.use import ANY, Activity, ChannelClass, Jurisdiction, Purpose, SponsorType, Use
 from features.tables import CONSENT_EVENTS, STATUSES
@@ -62,11 +62,11 @@ class CaseSource(Frozen):
 
 
 class CasePerson(Frozen):
-    """What the tables say of the person; what is left out is not known."""
+    """What the tables say of the person; what is left out is not known, but for the source: who has a status came from a form of the organisation's own."""
 
     birth_year: int | None = None
     status: Status | None = None
-    source: CaseSource | None = None
+    source: CaseSource | Literal["unknown"] | None = None
     informed: Moment | None = None
     joined: Moment | None = None
     third_party: bool = False
@@ -120,16 +120,18 @@ class Case(Frozen):
 
 def facts_of(person: CasePerson, events: Sequence[CaseEvent]) -> Facts:
     """Return the facts of one person, whose events have the numbers 1, 2, … in their order."""
+    source = CaseSource(type="form") if person.source is None and person.status is not None else person.source
+    known = source if isinstance(source, CaseSource) else None
     return Facts(
         subject=np.array([1 if events else UNKNOWN], dtype=np.int64),
         birth_year=np.array([person.birth_year or 0], dtype=np.int16),
         status=np.array([UNKNOWN if person.status is None else STATUSES.index(person.status)], dtype=np.int8),
-        source=np.array([UNKNOWN if person.source is None else 0], dtype=np.int32),
+        source=np.array([UNKNOWN if known is None else 0], dtype=np.int32),
         informed_us=_times([person.informed]),
         joined_us=_times([person.joined]),
-        third_party=np.array([person.third_party]),
+        elsewhere_us=np.array([ALWAYS if person.third_party else NEVER]),
         suppressed=np.array([person.erased]),
-        sources=_sources(person.source),
+        sources=_sources(known),
         events=_ledger(events),
         ledger=len(events),
     )

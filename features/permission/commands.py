@@ -14,6 +14,8 @@ from features.terminal import HERE, Folder, moment, now, table
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from features.permission.decision import Told
     from features.permission.ledger import Event
 
@@ -42,9 +44,10 @@ def consent(
     """Record a consent, refusal or withdrawal of the people named; it is in force at once. Example: audience consent withdrawn --purpose campaign_messages."""
     from features.permission.ledger import Event
 
-    opened, happened, ends = Workspace.open(workspace), moment(at), None if until is None else moment(until)
+    opened, present, ends = Workspace.open(workspace), now(), None if until is None else moment(until)
+    happened = present if at is None else moment(at)
     said = {"legal_basis": basis, "wording_hash": wording, "wording_version": version, "language": language, "evidence": evidence}
-    _record(opened, [Event(person, event, purpose, channel, happened, None, ends, **said) for person in _ids(file)])
+    _record(opened, [Event(person, event, purpose, channel, happened, None, ends, **said) for person in _ids(file)], present)
 
 
 @app.command(name="object")
@@ -52,8 +55,8 @@ def object_(purpose: Purpose = ANY, channel: Channel = ANY, file: Ids = None, wo
     """Record that the people named object; no reason is asked, and it is in force at once. Example: audience object --file objections.txt."""
     from features.permission.ledger import Event
 
-    opened, happened = Workspace.open(workspace), now()
-    _record(opened, [Event(person, "objected", purpose, channel, happened) for person in _ids(file)])
+    opened, present = Workspace.open(workspace), now()
+    _record(opened, [Event(person, "objected", purpose, channel, present) for person in _ids(file)], present)
 
 
 @app.command()
@@ -82,10 +85,10 @@ def decide(
         if rules:
             if len(people) != 1:
                 raise typer.BadParameter(f"--rules tells of one person at a time: name one with --file, not {len(people):,}")
-            verdicts = permission.every_rule(people[0], stated, moment(at), activity=activity, known=known)
+            verdicts = permission.every_rule(people[0], stated, permission.now(now()) if at is None else moment(at), activity=activity, known=known)
             table([_verdict(each) for each in verdicts])
             return
-        decisions = permission.decide(people, stated, moment(at), activity=activity, known=known)
+        decisions = permission.decide(people, stated, moment(at), live=at is None, activity=activity, known=known)
     if each:
         rules_of, events = [decisions.forbidding(row) for row in range(len(decisions))], decisions.event.tolist()
         told = [("allowed", "") if rule is None else (rule.code, rule.id) for rule in rules_of]
@@ -115,7 +118,7 @@ def _ids(file: Path | None) -> list[str]:
     return ids
 
 
-def _record(workspace: Workspace, events: list[Event]) -> None:
+def _record(workspace: Workspace, events: list[Event], present: datetime) -> None:
     from features.database.store import Store
     from features.permission.ledger import Ledger
 
@@ -123,6 +126,6 @@ def _record(workspace: Workspace, events: list[Event]) -> None:
     if unknown := sorted({event.channel for event in events} - set(known)):
         raise typer.BadParameter(f"channel {unknown[0]!r} is none of {', '.join(known)}")
     with closing(Store(workspace.database_url)) as store:
-        done = Ledger(store, workspace.signing_key()).append(events, now=now(), door="command")
+        done = Ledger(store, workspace.signing_key()).append(events, now=present, door="command")
     erased = f", {done.erased:,} of people who were erased (left out)" if done.erased else ""
     typer.echo(f"{done.stored:,} recorded, {done.duplicate:,} known already{erased}; the ledger is at event {done.last}")

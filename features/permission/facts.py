@@ -16,6 +16,8 @@ Flags = NDArray[np.bool_]
 
 NEVER = np.iinfo(np.int64).max
 """A time that does not come: no expiry, nobody informed."""
+ALWAYS = np.iinfo(np.int64).min
+"""A time before all others: it was so from the beginning."""
 UNKNOWN = -1
 """The code of a status, a source or a subject that nobody knows."""
 ERASED = len(CONSENT_EVENTS)
@@ -118,8 +120,8 @@ class Facts:
         (n,) when people whose data came from elsewhere were told so; NEVER where they were not.
     joined_us
         (n,) when the person became known; NEVER where nobody wrote it down.
-    third_party
-        (n,) whether the person has interactions that came from a third party or the public web.
+    elsewhere_us
+        (n,) from when on the person has interactions that are not this organisation's own (`gathering`); NEVER for those who have none.
     suppressed
         (n,) whether the person was erased: nothing is known but that.
     versions, ledger
@@ -133,7 +135,7 @@ class Facts:
     source: NDArray[np.int32]
     informed_us: Integers
     joined_us: Integers
-    third_party: Flags
+    elsewhere_us: Integers
     suppressed: Flags
     sources: Sources
     events: Events
@@ -152,7 +154,7 @@ class Facts:
             self.source[rows],
             self.informed_us[rows],
             self.joined_us[rows],
-            self.third_party[rows],
+            self.elsewhere_us[rows],
             self.suppressed[rows],
             self.sources,
             self.events,
@@ -161,4 +163,4 @@ class Facts:
         )
 
 
-__all__ = ["ERASED", "NEVER", "STATUSES", "UNKNOWN", "Events", "Facts", "Sources"]
+__all__ = ["ALWAYS", "ERASED", "NEVER", "STATUSES", "UNKNOWN", "Events", "Facts", "Sources"]

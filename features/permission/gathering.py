@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.history import History
-from features.permission.facts import NEVER, UNKNOWN, Events, Facts, Integers, Sources
+from features.permission.facts import ALWAYS, NEVER, UNKNOWN, Events, Facts, Integers, Sources
+from features.permission.rules import NOT_DIRECT
+from features.permission.source_types import ELSEWHERE
 from features.tables import STATUSES
 
 _READ = ("interactions", "people", "sources")
-_ELSEWHERE = ("third_party", "public")
-"""How interactions were collected that are neither from the person nor observed here."""
 
 
 def gather(history: History, people: pa.LargeStringArray, *, versions: Mapping[str, int] | None = None) -> Facts:
@@ -38,7 +38,7 @@ def gather(history: History, people: pa.LargeStringArray, *, versions: Mapping[s
         _taken(source, row, UNKNOWN).astype(np.int32),
         _taken(_micros(known.column("informed_at")), row, NEVER),
         _taken(_micros(known.column("joined_at")), row, NEVER),
-        _from_elsewhere(history, read["interactions"], people),
+        _elsewhere(history, read["interactions"], people, sources),
         np.zeros(len(people), dtype=np.bool_),
         sources,
         Events.none(),
@@ -63,17 +63,40 @@ def _sources(history: History, version: int) -> Sources:
     )
 
 
-def _from_elsewhere(history: History, version: int, people: pa.LargeStringArray) -> NDArray[np.bool_]:
-    """Return who (n,) has interactions from elsewhere; of each part of a file the people are read only where there are such."""
-    found = pa.chunked_array([], pa.large_string())
+def _elsewhere(history: History, version: int, people: pa.LargeStringArray, sources: Sources) -> Integers:
+    """Return from when on (n,) people have interactions from elsewhere, NEVER where they have none.
+
+    Those are from elsewhere whose row or source was collected from a third party or the public web, whose source is of a type that comes from there
+    (`source_types.ELSEWHERE`) or is not known; and from its expiry on, those of a source that expires.
+    """
+    ids = pa.array(sources.ids, pa.large_string())
+    not_own = [how in NOT_DIRECT or kind in ELSEWHERE for how, kind in zip(sources.collected_how, sources.types, strict=True)]
+    begins = np.append(np.where(not_own, ALWAYS, sources.expires_us), ALWAYS)  # the last one stands for a source that is not known
+    found = [(pa.array([], pa.large_string()), np.zeros(0, dtype=np.int64))]
     for path in history.files("interactions", version):
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, read_dictionary=["collected_how", "source_id"]) as file:
             for part in range(file.num_row_groups):
-                theirs = pc.is_in(_texts(file.read_row_group(part, ["collected_how"]).column(0)), value_set=pa.array(_ELSEWHERE, pa.large_string()))
-                if pc.any(theirs).as_py():
-                    there = pc.unique(_texts(file.read_row_group(part, ["person_id"]).column(0).filter(theirs)))
-                    found = pa.chunked_array([*found.chunks, there], pa.large_string())
-    return np.asarray(pc.is_in(people, value_set=found).to_numpy(zero_copy_only=False), dtype=np.bool_)
+                how, source = (_coded(column) for column in file.read_row_group(part, ["collected_how", "source_id"]).select(["collected_how", "source_id"]))
+                from_there = np.isin(np.array([*how[1].to_pylist(), None], dtype=object), NOT_DIRECT)
+                since = np.where(from_there[how[0]], ALWAYS, begins[np.append(_places(source[1], ids), UNKNOWN)[source[0]]])
+                if (since != NEVER).any():
+                    theirs = pc.filter(_texts(file.read_row_group(part, ["person_id"]).column(0)), pa.array(since != NEVER))
+                    found.append(_earliest(theirs, since[since != NEVER]))
+    who, since = _earliest(pa.chunked_array([who for who, _ in found]).combine_chunks(), np.concatenate([since for _, since in found]))
+    return _taken(since, _places(people, who), NEVER)
+
+
+def _coded(column: Any) -> tuple[Integers, pa.Array]:
+    """Return the code (n,) of each value, -1 where there is none, and the values by code."""
+    one = column.combine_chunks()
+    one = pa.concat_arrays(one.chunks) if isinstance(one, pa.ChunkedArray) else one
+    return np.asarray(pc.fill_null(one.indices, UNKNOWN).to_numpy(zero_copy_only=False), dtype=np.int64), one.dictionary
+
+
+def _earliest(people: pa.LargeStringArray, since: Integers) -> tuple[pa.LargeStringArray, Integers]:
+    """Return each of the people (n,) once, with the earliest of their times."""
+    table = pa.table({"person": people, "since": since}).group_by("person").aggregate([("since", "min")]).combine_chunks()
+    return _texts(table.column("person")), table.column("since_min").to_numpy().astype(np.int64)
 
 
 def _places(wanted: Any, known: Any) -> Integers:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -103,17 +103,22 @@ class Ledger:
     def append(self, events: Iterable[Event], *, now: datetime, door: str, progress: Progress | None = None) -> Appended:
         """Record events, all or nothing; one that is there already (same person, event, purpose, channel and time) is not recorded twice.
 
-        `door` says how they came: `import`, `command`, `http`. Raises LedgerError or StoreError; then nothing was recorded.
+        What is said at `now` itself is said while it is recorded, so after all that the ledger holds, whoever's clock was ahead: it gets the time of its
+        recording, which is never before that of the last event. `door` says how they came: `import`, `command`, `http`. Raises LedgerError or StoreError;
+        then nothing was recorded.
         """
         stored = duplicate = erased = 0
         with self.store.write(serial=True) as connection:
+            recorded = _not_before(connection, now)
             for chunk in _chunks(events):
-                for event in chunk:
-                    check(event, now)
                 people = self.subjects.ensure(connection, [event.person for event in chunk], now)
-                kept = [event for event in chunk if event.person in people]
+                recorded = self._free(connection, [event for event in chunk if event.at == now and event.person in people], people, recorded)
+                said = [replace(event, at=recorded) if event.at == now else event for event in chunk]
+                for event in said:
+                    check(event, recorded)
+                kept = [event for event in said if event.person in people]
                 fresh = self._fresh(connection, [(self._event_id(people[event.person], event), event) for event in kept])
-                self._insert(connection, [_row(event_id, event, people[event.person], now, door) for event_id, event in fresh])
+                self._insert(connection, [_row(event_id, event, people[event.person], recorded, door) for event_id, event in fresh])
                 stored, duplicate, erased = stored + len(fresh), duplicate + len(kept) - len(fresh), erased + len(chunk) - len(kept)
                 if progress is not None:
                     progress(f"recording {stored + duplicate + erased:,} events", 0.0)
@@ -123,8 +128,9 @@ class Ledger:
         """Record that a person was erased, then forget who it was; return the number of the event, None where that was done before. Serial transaction."""
         subject = self.subjects.ensure(connection, [person], now).get(person)
         if subject is not None:
-            said = Event(person, "erased", "any", "any", now)
-            self._insert(connection, [_row(self._event_id(subject, said), said, subject, now, door)])
+            recorded = _not_before(connection, now)
+            said = Event(person, "erased", "any", "any", recorded)
+            self._insert(connection, [_row(self._event_id(subject, said), said, subject, recorded, door)])
         self.subjects.forget(connection, person, now)
         return None if subject is None else int(connection.execute(select(func.max(LEDGER.c.seq))).scalar_one())
 
@@ -166,13 +172,18 @@ class Ledger:
                     progress(f"{done:,} events hold", done / total)
         return None
 
+    def _free(self, connection: Connection, events: Sequence[Event], people: Mapping[str, Subject], recorded: datetime) -> datetime:
+        """Return the first time from `recorded` on at which none of the events is in the ledger: who says again what they unsaid, says something new."""
+        ids = {self._event_id(people[event.person], replace(event, at=recorded)) for event in events}
+        while ids and _there(connection, ids):
+            recorded += timedelta(microseconds=1)
+            ids = {self._event_id(people[event.person], replace(event, at=recorded)) for event in events}
+        return recorded
+
     def _fresh(self, connection: Connection, events: Sequence[tuple[str, Event]]) -> list[tuple[str, Event]]:
         """Return those that are neither in the ledger nor among those before them."""
         by_id = dict(reversed(events))
-        known: set[str] = set()
-        ids = list(by_id)
-        for begin in range(0, len(ids), 500):
-            known |= set(connection.execute(select(LEDGER.c.event_id).where(LEDGER.c.event_id.in_(ids[begin : begin + 500]))).scalars())
+        known = _there(connection, by_id)
         return [(event_id, by_id.pop(event_id)) for event_id, _ in events if event_id in by_id and event_id not in known]
 
     def _insert(self, connection: Connection, rows: list[dict[str, object]]) -> None:
@@ -207,6 +218,21 @@ def check(event: Event, now: datetime) -> None:
         raise LedgerError(f"purpose = {event.purpose!r} is none of {', '.join(LEDGER_PURPOSES)}")
     if not event.channel.strip():
         raise LedgerError("channel is empty")
+
+
+def _not_before(connection: Connection, now: datetime) -> datetime:
+    """Return `now`, or the time at which the last event was recorded, where that clock was ahead."""
+    last = connection.execute(select(LEDGER.c.recorded_at).order_by(LEDGER.c.seq.desc()).limit(1)).scalar()
+    return now if last is None else max(now, _time(last))
+
+
+def _there(connection: Connection, event_ids: Iterable[str]) -> set[str]:
+    """Return those of the ids that are in the ledger."""
+    known: set[str] = set()
+    ids = list(event_ids)
+    for begin in range(0, len(ids), 500):
+        known |= set(connection.execute(select(LEDGER.c.event_id).where(LEDGER.c.event_id.in_(ids[begin : begin + 500]))).scalars())
+    return known
 
 
 def _row(event_id: str, event: Event, subject: Subject, now: datetime, door: str) -> dict[str, object]:

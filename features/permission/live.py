@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from features.permission.facts import UNKNOWN, Events, Facts, Integers
 from features.permission.gathering import gather
 from features.permission.ledger import Ledger
 from features.permission.packs import load_pack
-from features.permission.rules import Question
+from features.permission.rules import EPOCH, Question
 from features.permission.use import Use
 from features.workspace import Workspace
 
@@ -41,18 +41,18 @@ class LiveLedger:
         self._lock = threading.Lock()
         self._ordered = Events.none()
         self._new = Events.none()
-        self._last = 0
+        self._last = self._recorded_us = 0
 
-    def refresh(self) -> int:
-        """Read what is new, and return the number of the last event. Raises StoreError: then nobody may be decided on."""
+    def refresh(self) -> tuple[int, int]:
+        """Read what is new; return the number of the last event and the latest time of recording (us UTC). Raises StoreError: then nobody may be decided on."""
         with self._lock:
             if self.ledger.last() != self._last:
                 found = self.ledger.events(self._new if len(self._new) else self._ordered)
                 self._new = self._new.with_new(found) if len(self._new) else found
-                self._last = int(self._new.seq.max())
+                self._last, self._recorded_us = int(self._new.seq.max()), max(self._recorded_us, int(found.recorded_us.max()))
                 if len(self._new) > _TAIL:
                     self._order()
-            return self._last
+            return self._last, self._recorded_us
 
     def of(self, subjects: Integers) -> Events:
         """Return the events of these subjects (n,); of more than a few, all events."""
@@ -83,12 +83,16 @@ class Group:
 
     def facts(self) -> Facts:
         """Return everything that rules look at, of everybody in the group, from the ledger as it is now. Raises StoreError."""
-        facts, last = self._now()
+        facts, last, _ = self._now()
         return replace(facts, events=self._permission.events.of(facts.subject[facts.subject != UNKNOWN]), ledger=last)
 
-    def decide(self, rows: NDArray[np.int64], use: Use, at: datetime, **question: Any) -> Decisions:
-        """Return the decision on the people in those rows (k,), from the ledger as it is now; `question` as in `decision.decide`. Raises StoreError."""
-        facts, last = self._now()
+    def decide(self, rows: NDArray[np.int64], use: Use, at: datetime, *, live: bool = False, **question: Any) -> Decisions:
+        """Return the decision on the people in those rows (k,), from the ledger as it is now; `question` as in `decision.decide`. Raises StoreError.
+
+        `live`: `at` is what this machine's clock says, and gives way to the time at which the ledger's last event was recorded, where that clock was ahead.
+        """
+        facts, last, recorded_us = self._now()
+        at = max(at, EPOCH + timedelta(microseconds=recorded_us)) if live else at
         asked = facts if len(rows) == len(facts) and (rows == np.arange(len(facts))).all() else facts.take(rows)
         events = self._permission.events.of(asked.subject[asked.subject != UNKNOWN])
         if (
@@ -97,16 +101,16 @@ class Group:
             events = events.take(np.flatnonzero(events.seq <= last))
         return self._permission.decided(replace(asked, events=events, ledger=last), use, at, **question)
 
-    def _now(self) -> tuple[Facts, int]:
-        """Return the facts, with those of whom the ledger has heard since, and the number of its last event."""
-        last = self._permission.events.refresh()
+    def _now(self) -> tuple[Facts, int, int]:
+        """Return the facts, with those of whom the ledger has heard since, the number of its last event, and when that was recorded (us UTC)."""
+        last, recorded_us = self._permission.events.refresh()
         with self._lock:
             if last != self._seen:
                 numbers, self._newest = self._permission.ledger.subjects.numbers(self._hashes, after=self._newest)
                 subjects = np.where(numbers != UNKNOWN, numbers, self._facts.subject)
                 self._facts = replace(self._facts, subject=subjects, suppressed=self._permission.ledger.subjects.erased(self._hashes))
                 self._seen = last
-            return self._facts, last
+            return self._facts, last, recorded_us
 
 
 class Permission:
@@ -129,6 +133,10 @@ class Permission:
         """
         known, rows = np.unique(np.array(people, dtype=object), return_inverse=True)
         return self.group(pa.array(known.tolist(), pa.large_string()), versions=versions).decide(rows.astype(np.int64), use, at, **question)
+
+    def now(self, clock: datetime) -> datetime:
+        """Return the clock's time, or that at which the ledger's last event was recorded, where another clock was ahead. Raises StoreError."""
+        return max(clock, EPOCH + timedelta(microseconds=self.events.refresh()[1]))
 
     def every_rule(self, person: str, use: Use, at: datetime, **question: Any) -> tuple[Told, ...]:
         """Return what every rule in force says of one person, in the pack's order, for an auditor. Raises HistoryError or StoreError."""

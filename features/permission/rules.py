@@ -211,12 +211,20 @@ def under_age(question: Question, parameters: VotingAge) -> Verdict:
 def not_own_collection(question: Question, _parameters: Nothing) -> Verdict:
     """Forbid those who came from elsewhere, and those with interactions from elsewhere where the model cannot do without them."""
     verdict = _on_source(question, _not_direct(question.came_from[0]))
-    return Verdict(verdict.forbidden | question.facts.third_party, source=verdict.source) if question.needs_third_party else verdict
+    if not question.needs_third_party:
+        return verdict
+    return Verdict(verdict.forbidden | (question.facts.elsewhere_us <= question.at_us), source=verdict.source)
 
 
 def forbidden_source(question: Question, parameters: Types) -> Verdict:
     """Forbid those who came from a source of these types."""
     return _on_source(question, _types(question.came_from[0], parameters.types))
+
+
+def unknown_source(question: Question, _parameters: Nothing) -> Verdict:
+    """Forbid those of the table `people` whose source is not known. Who stands in interactions alone has no source but that of each of these."""
+    facts = question.facts
+    return Verdict((facts.status != UNKNOWN) & (facts.source == UNKNOWN))
 
 
 def source_purpose_missing(question: Question, parameters: Bought) -> Verdict:
@@ -288,6 +296,7 @@ PERSON_CHECKS: Mapping[str, tuple[Callable[[Question, Any], Verdict], Parameters
     "under_age": (under_age, VotingAge),
     "not_own_collection": (not_own_collection, Nothing),
     "forbidden_source": (forbidden_source, Types),
+    "unknown_source": (unknown_source, Nothing),
     "source_purpose_missing": (source_purpose_missing, Bought),
     "roll_expired": (roll_expired, Roll),
     "source_expired": (source_expired, Nothing),

@@ -19,6 +19,8 @@ TOLD = ("broker", "contest", "quiz", "partner")
 """Stored only where people were shown that it would serve politics, with the hash of that wording (rule L13)."""
 ROLL = "voter_roll"
 """Serves the election that it was issued for, until the day of it (rule L14)."""
+ELSEWHERE = (*FORBIDDEN, *TOLD, ROLL)
+"""What came by such a source is from elsewhere, however its rows say that they were collected (rule L3)."""
 
 _ALSO = {
     "public_authority_file": "public_authority, authority_file, municipal_file, municipality, school_file, benefits_file, population_register, fichier_public",

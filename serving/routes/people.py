@@ -31,7 +31,7 @@ def post_consents(request: Request, key: People, asked: Annotated[ConsentsReques
     at = now()
     events = [each.recorded(at) for each in asked.events]
     server = server_of(request)
-    _check(server, events, [f"events.{number}." for number in range(len(events))], at)
+    _check(server, events, [f"events.{number}." for number in range(len(events))], server.permission.now(at))
     return _record(server, key, "POST /v1/people/consents", events, at)
 
 
@@ -41,7 +41,7 @@ def post_objections(request: Request, key: People, asked: Annotated[ObjectionReq
     at = now()
     events = [Event(asked.person, "objected", asked.purpose, asked.channel, at)]
     server = server_of(request)
-    _check(server, events, [""], at)
+    _check(server, events, [""], server.permission.now(at))
     return _record(server, key, "POST /v1/people/objections", events, at)
 
 

@@ -64,7 +64,7 @@ def people(subjects, events):
         np.full(n, UNKNOWN, dtype=np.int32),
         never,
         never,
-        np.zeros(n, dtype=np.bool_),
+        never,
         np.zeros(n, dtype=np.bool_),
         Sources.none(),
         events,

@@ -64,6 +64,29 @@ def test_the_same_said_again_is_recorded_once(ledger):
     assert ledger.of_person("van:1")[0].said.evidence == "form 17, sheet 4", "the first stays"
 
 
+def test_a_clock_that_is_behind_does_not_let_an_objection_lose_to_a_consent_of_before(ledger):
+    behind = NOW - timedelta(minutes=2)
+    ledger.append([said(days=0)], now=NOW, door="http")
+    ledger.append([replace(said("objected", days=0), at=behind)], now=behind, door="http")
+    ledger.append([replace(said("refused", days=0), at=behind - timedelta(days=1))], now=behind, door="http")
+    recorded = ledger.of_person("van:1")
+    assert [each.recorded_at for each in recorded] == [NOW] * 3, "the ledger's time does not go back"
+    assert [each.said.at for each in recorded] == [NOW, NOW, behind - timedelta(days=1)], "what is said of another time keeps it"
+    with ledger.store.write(serial=True) as connection:
+        ledger.erase(connection, "van:1", now=behind, door="command")
+    events = ledger.events()
+    assert (events.at_us.max(), events.recorded_us.max()) == (events.at_us[0], events.at_us[0])
+
+
+def test_who_says_again_what_they_unsaid_is_heard_in_the_same_moment_too(ledger):
+    for event in ("objected", "given", "objected", "objected"):
+        assert ledger.append([said(event, days=0)], now=NOW, door="http").stored == 1
+    recorded = ledger.of_person("van:1")
+    assert [(each.said.at - NOW).microseconds for each in recorded] == [0, 0, 1, 2]
+    assert [each.recorded_at for each in recorded] == [each.said.at for each in recorded]
+    assert ledger.append([said(days=0, person="van:2")] * 2, now=NOW, door="http").duplicate == 1, "said twice at once is said once"
+
+
 @pytest.mark.parametrize(
     ("event", "message"),
     [

@@ -101,6 +101,19 @@ def test_who_withdraws_is_out_of_the_next_decision_everywhere(peopled, store):
         worker.ledger.store.close()
 
 
+def test_a_worker_whose_clock_is_behind_hears_at_once_what_another_recorded(peopled, store):
+    permission, behind = Permission(peopled, store), NOW - timedelta(hours=1)
+    group = permission.group(pa.array(PEOPLE, pa.large_string()))
+    assert permission.now(behind) == behind
+    permission.ledger.append([replace(said("van:1", "objected", "any"), at=NOW)], now=NOW, door="http")
+    assert permission.now(behind) == NOW
+    decisions = group.decide(np.array([0]), ONLINE, behind, live=True)
+    assert (codes(decisions), decisions.at) == (["objected"], NOW)
+    assert codes(group.decide(np.array([0]), ONLINE, decisions.at, known=decisions.ledger)) == ["objected"]
+    assert codes(group.decide(np.array([0]), ONLINE, behind)) == [None], "as of then it was not said yet"
+    assert group.decide(np.array([0]), ONLINE, NOW + timedelta(hours=1), live=True).at == NOW + timedelta(hours=1)
+
+
 def test_consent_lets_in_and_its_end_shuts_out(peopled, store):
     permission = Permission(assessed(peopled), store)
     group = permission.group(pa.array(PEOPLE, pa.large_string()))

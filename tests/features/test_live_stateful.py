@@ -57,7 +57,11 @@ class Machine(RuleBasedStateMachine):
         (Path(self.folder.name) / "audience.toml").write_text(TOML)
         self.workspace = Workspace.open(self.folder.name)
         self.now, self.told = START, {person: Told() for person in PEOPLE}
+        self.ahead, self.latest, self.ids = [timedelta(0)] * WORKERS, START - timedelta(days=999), set()
         self.workers = [self._worker() for _ in range(WORKERS)]
+
+    def clock(self, worker):
+        return self.now + self.ahead[worker]
 
     def _worker(self):
         permission = Permission(self.workspace, Store(self.workspace.database_url))
@@ -73,18 +77,29 @@ class Machine(RuleBasedStateMachine):
         worker=st.integers(0, WORKERS - 1),
     )
     def say(self, person, event, purpose, *, explicit, ago, lasts, worker):
-        at = self.now - timedelta(days=ago)
+        clock, told = self.clock(worker), self.told[person]
+        recorded = max(clock, self.latest)
+        given = clock - timedelta(days=ago)
+        while ago == 0 and (person, event, purpose, recorded) in self.ids and not told.erased:
+            recorded += timedelta(microseconds=1)
+        at = recorded if ago == 0 else given
         until = at + timedelta(days=lasts) if lasts and event == "given" else None
         basis = {"legal_basis": "gdpr_9_2_a", "wording_hash": "a" * 64} if explicit and event == "given" else {}
-        done = self.workers[worker][0].ledger.append([Event(person, event, purpose, "any", at, None, until, **basis)], now=self.now, door="http")
-        told = self.told[person]
+        done = self.workers[worker][0].ledger.append([Event(person, event, purpose, "any", given, None, until, **basis)], now=clock, door="http")
         assert done.erased == told.erased
+        assert told.erased or done.stored == ((person, event, purpose, at) not in self.ids)
         if done.stored:
+            self.latest = recorded
+            self.ids.add((person, event, purpose, at))
             told.events.append((at, (event, purpose, bool(basis), until)))
 
     @rule(days=st.integers(1, 5))
     def wait(self, days):
         self.now += timedelta(days=days)
+
+    @rule(hours=st.integers(-60, 60), worker=st.integers(0, WORKERS - 1))
+    def set_clock(self, hours, worker):
+        self.ahead[worker] = timedelta(hours=hours)
 
     @rule(worker=st.integers(0, WORKERS - 1))
     def restart(self, worker):
@@ -95,17 +110,20 @@ class Machine(RuleBasedStateMachine):
     def erase(self, person, worker):
         ledger = self.workers[worker][0].ledger
         with ledger.store.write(serial=True) as connection:
-            assert (ledger.erase(connection, person, now=self.now, door="command") is None) == self.told[person].erased
+            assert (ledger.erase(connection, person, now=self.clock(worker), door="command") is None) == self.told[person].erased
+        self.latest = self.latest if self.told[person].erased else max(self.latest, self.clock(worker))
         self.told[person].erased = True
 
     @invariant()
     def every_worker_decides_alike(self):
         if not hasattr(self, "told"):
             return
-        expected = [self.told[person].code(self.now) for person in PEOPLE]
-        for _, group in self.workers:
-            decisions = group.decide(np.arange(len(PEOPLE)), USE, self.now)
-            assert [decisions.code(row) for row in range(len(PEOPLE))] == expected
+        for number, (_, group) in enumerate(self.workers):
+            now = max(self.clock(number), self.latest)
+            decisions = group.decide(np.arange(len(PEOPLE)), USE, self.clock(number), live=True)
+            assert [decisions.code(row) for row in range(len(PEOPLE))] == [self.told[person].code(now) for person in PEOPLE]
+            again = group.decide(np.arange(len(PEOPLE)), USE, decisions.at, known=decisions.ledger)
+            assert again.rule.tolist() == decisions.rule.tolist()
         ledger = self.workers[0][0].ledger
         assert ledger.first_break() is None
 

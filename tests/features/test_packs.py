@@ -22,6 +22,7 @@ ANSWERS = {
     "L7": ("exemption_lost", 403),
     "L9": ("no_art9_basis", 409),
     "L12": ("forbidden_source", 409),
+    "L12b": ("unknown_source", 409),
     "L13": ("source_purpose_missing", 409),
     "L14": ("roll_expired", 409),
     "L17": ("consent_withdrawn", 409),
@@ -87,7 +88,7 @@ def test_the_european_packs_hold_every_rule_and_the_others_what_is_theirs():
     for name in ("eu", "fr", "be"):
         assert {rule.id for rule in load_pack(name).rules} == set(ANSWERS)
     assert {rule.id for rule in load_pack("none").rules} == {"L30", "L19", "L18", "L17", "L17b", "L25"}
-    assert {rule.id for rule in load_pack("uk").rules} == {"L30", "L29", "L19", "L18", "L17", "L17b", "L13", "L25", "L24", "L9"}
+    assert {rule.id for rule in load_pack("uk").rules} == {"L30", "L29", "L19", "L18", "L17", "L17b", "L12b", "L13", "L25", "L24", "L9"}
 
 
 def test_every_check_serves_a_rule():
@@ -204,9 +205,9 @@ def test_there_is_no_other_pack():
 
 
 def test_a_named_person_confirms_a_version():
-    document = tomllib.loads('[permission.confirmed.eu]\nversion = "2026.1"\nby = "A. Jurist"\non = 2026-11-30\n')
+    document = tomllib.loads('[permission.confirmed.eu]\nversion = "2026.2"\nby = "A. Jurist"\non = 2026-11-30\n')
     given = parse_confirmations(document)
-    assert given == {"eu": Confirmation(version="2026.1", by="A. Jurist", on=date(2026, 11, 30))}
+    assert given == {"eu": Confirmation(version="2026.2", by="A. Jurist", on=date(2026, 11, 30))}
     eu, fr = load_pack("eu"), load_pack("fr")
     assert eu.confirmation(given).by == "A. Jurist"
     assert fr.confirmation(given) is None

@@ -28,6 +28,7 @@ from features.permission.rules import (
     source_expired,
     source_purpose_missing,
     under_age,
+    unknown_source,
 )
 from features.permission.use import Use
 from features.tables import STATUSES
@@ -59,7 +60,7 @@ def facts(source=(), **columns):
         "status": np.full(n, UNKNOWN, dtype=np.int8),
         "informed_us": np.full(n, NEVER),
         "joined_us": np.full(n, NEVER),
-        "third_party": np.zeros(n, dtype=np.bool_),
+        "elsewhere_us": np.full(n, NEVER),
         "suppressed": np.zeros(n, dtype=np.bool_),
     }
     return Facts(**known | columns, source=np.array(source, dtype=np.int32), sources=SOURCES, events=Events.none())
@@ -76,13 +77,19 @@ def test_ages_are_barred_only_where_no_birthday_could_change_it():
 
 
 def test_own_collection_is_from_the_person_or_observed():
-    people = facts([*range(9), UNKNOWN], third_party=np.array([True] + 9 * [False]))
+    people = facts([*range(9), UNKNOWN], elsewhere_us=np.array([AT_US, AT_US + 1, *8 * [NEVER]]))
     verdict = not_own_collection(asked(people, ONLINE), Nothing())
     assert np.flatnonzero(verdict.forbidden).tolist() == [5, 6, 7]
     assert verdict.source.tolist() == [-1, -1, -1, -1, -1, 5, 6, 7, -1, -1]
     needed = not_own_collection(asked(people, ONLINE, needs_third_party=True), Nothing())
     assert np.flatnonzero(needed.forbidden).tolist() == [0, 5, 6, 7]
     assert needed.source[0] == UNKNOWN, "the person's own source is not the reason"
+
+
+def test_who_is_of_the_table_people_needs_a_source_that_is_known():
+    people = facts([*range(9), UNKNOWN, UNKNOWN], status=np.array([0] * 10 + [UNKNOWN], dtype=np.int8))
+    verdict = unknown_source(asked(people), Nothing())
+    assert np.flatnonzero(verdict.forbidden).tolist() == [9], "who is known by interactions alone has no source of their own"
 
 
 def test_contests_are_allowed_only_where_they_said_so_and_never_online():

@@ -74,6 +74,18 @@ def test_an_objection_is_to_everything_unless_it_says_less(telling):
     assert [code(telling, "van:0231", use) for use in (DOORSTEP, research, research | {"channel": "email"})] == [None, None, "objected"]
 
 
+def test_an_objection_by_a_clock_that_is_behind_is_the_last_word(telling, monkeypatch):
+    telling.told(event("van:0240", **WORDS))
+    (given,) = telling.server.permission.ledger.of_person("van:0240")
+    for module in ("serving.routes.people", "serving.answering"):
+        monkeypatch.setattr(f"{module}.now", lambda: given.recorded_at - timedelta(hours=1))
+    assert telling.object(person="van:0240").status_code == 200
+    assert telling.told(event("van:0241", at=given.recorded_at.isoformat())).status_code == 200, "no time of which the ledger knows lies in the future"
+    answer = telling.ask(["van:0240"], ["persuadability:rent:story"]).json()
+    assert (answer["results"][0]["code"], answer["permission"]["decided_at"]) == ("objected", answer["scored_at"])
+    assert telling.server.permission.ledger.of_person("van:0240")[1].said.at >= given.said.at
+
+
 @pytest.mark.parametrize(
     ("changed", "field"),
     [

@@ -24,7 +24,7 @@ from serving.loaded import fitted_on_special, load
 from serving.permitting import permit, special_scores
 from serving.problems import Problem
 from tests.serving.conftest import Served, fit_affinity, load_now, make_vectors, promote, serving, wait_until
-from tests.serving.ruled import BROADCAST, DOORSTEP, LANGUAGES, ONLINE, PARTY, copy_ruled, erase, only, put, say
+from tests.serving.ruled import BROADCAST, DOORSTEP, LANGUAGES, LONG_AGO, ONLINE, PARTY, copy_ruled, erase, only, put, say
 
 
 @pytest.fixture(scope="module")
@@ -383,13 +383,15 @@ def test_an_attribute_that_nobody_classes_any_more_is_special(made):
 
 @pytest.fixture
 def opened(made, tmp_path, quick_trial):
-    """A workspace, its permission and what a server has loaded of it, with interactions of one person that came from a third party."""
+    """A workspace, its permission and what a server has loaded of it, with interactions of a third party, and of a source that nobody knows."""
     workspace = copy_ruled(made.workspace.root, tmp_path / "workspace")
     moment = datetime(2026, 9, 1, tzinfo=UTC)
-    said = {"received_at": moment, "occurred_at": moment, "kind": "letter_open", "channel": "email", "direction": "in", "source_id": "forms"}
-    rows = [(1, "van:0001", "third_party"), (2, "van:0001", "from_person"), (3, "van:0002", "observed")]
-    people = [said | {"interaction_id": str(number), "person_id": person, "collected_how": how, "is_machine": False} for number, person, how in rows]
-    put(workspace, "interactions", people)
+    said = {"received_at": moment, "occurred_at": moment, "kind": "letter_open", "channel": "email", "direction": "in"}
+    rows = [("van:0001", "third_party", "forms"), ("van:0001", "from_person", "forms"), ("van:0002", "observed", "forms"), ("van:0003", "observed", "lost")]
+    done = [said | {"person_id": person, "collected_how": how, "source_id": source, "is_machine": False} for person, how, source in rows]
+    put(workspace, "interactions", [each | {"interaction_id": str(number)} for number, each in enumerate(done)])
+    forms = {"source_id": "forms", "type": "membership", "collected_how": "from_person", "collected_at": LONG_AGO}
+    put(workspace, "sources", [forms | {"political_purpose_stated": False, "supports_sponsor": False}])
     store = Store(workspace.database_url)
     permission = Permission(workspace, store)
     yield permission, load(workspace, permission, threads=1)
@@ -398,9 +400,9 @@ def opened(made, tmp_path, quick_trial):
 
 def test_what_came_from_elsewhere_is_in_the_vectors_so_its_people_are_not_scored_online(opened):
     permission, loaded = opened
-    for use, codes in ((ONLINE, ["third_party_source", None]), (DOORSTEP, [None, None])):
-        permitted = permit(permission, loaded, Use(**use), people=["van:0001", "van:0002"], names=[], at=datetime.now(UTC))
-        assert [permitted.decisions.code(row) for row in range(2)] == codes
+    for use, codes in ((ONLINE, ["third_party_source", None, "third_party_source"]), (DOORSTEP, [None, None, None])):
+        permitted = permit(permission, loaded, Use(**use), people=["van:0001", "van:0002", "van:0003"], names=[], at=datetime.now(UTC))
+        assert [permitted.decisions.code(row) for row in range(3)] == codes
 
 
 def test_decisions_are_in_the_order_of_the_people_whatever_that_of_the_vectors(opened, made):

@@ -32,7 +32,7 @@ ROOT = HERE.parents[2]
 sys.path.insert(0, str(ROOT))
 
 from features.permission.decision import decide
-from features.permission.facts import ERASED, NEVER, Events, Facts, Sources
+from features.permission.facts import ALWAYS, ERASED, NEVER, Events, Facts, Sources
 from features.permission.packs import load_pack
 from features.permission.rules import Preconditions
 from features.permission.use import Use
@@ -95,7 +95,7 @@ def base(people: int, seed: int) -> Facts:
         random.integers(0, 500, people).astype(np.int32),
         elsewhere,
         AT_US - random.integers(0, 900, people) * DAY,
-        random.random(people) < 0.05,
+        np.where(random.random(people) < 0.05, ALWAYS, NEVER),
         random.random(people) < 0.005,
         sources(500, random),
         ledger(2 * people, people, random),
@@ -229,7 +229,7 @@ def single(facts: Facts, use: Use) -> tuple[float, float]:
     return float(np.median(took)), float(np.percentile(took, 99))
 
 
-_COLUMNS = ("subject", "birth_year", "status", "source", "informed_us", "joined_us", "third_party", "suppressed")
+_COLUMNS = ("subject", "birth_year", "status", "source", "informed_us", "joined_us", "elsewhere_us", "suppressed")
 assert len((*CONSENT_EVENTS, "erased")) == ERASED + 1
 
 
