@@ -140,7 +140,8 @@ def create(folder: str | Path) -> Path:
 
 
 _STARTER = Path(__file__).with_name("starter.toml")
-_TABLES = {"workspace", "audit", "permission", "uses", "features", "kinds", "channels", "topics", "attributes", "source_types", "experiments", "training"}
+_OWN = {"workspace", "audit", "permission", "uses", "notices", "processing", "training"}
+_TABLES = _OWN | {"features", "kinds", "channels", "topics", "attributes", "source_types", "experiments"}
 
 
 _Kind = TypeVar("_Kind", bound=Frozen)

@@ -11,8 +11,10 @@ from sqlalchemy import Connection, select
 
 from features.database.schema import ANSWERS, CHAIN, DECISIONS, KEYS, LEDGER, SUBJECTS
 from features.database.store import Store, StoreError
+from features.permission.register import Register
 from features.permission.rules import Preconditions
 from features.permission.subjects import Subjects
+from features.permission.targeting import Targeting
 from features.permission.use import Activity
 from serving.entries import append, begun, entries_key
 from serving.permission_schemas import PersonDecision
@@ -59,6 +61,7 @@ class Answer:
 
     `basis` is what was decided before, or what a use was refused on, `activity` what it was for, and `preconditions` what the organisation had done by then.
     `ledger` is the number of the ledger's last event after the answer, where it is about what people said.
+    `targeting` is what the register has to say of it, None where it targets nobody online.
     """
 
     answer_id: str
@@ -76,6 +79,7 @@ class Answer:
     activity: Activity = "score"
     preconditions: Preconditions | None = None
     ledger: int | None = None
+    targeting: Targeting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ class AuditLog:
         self._store = store
         self._subjects = Subjects(store, key)
         self._chain_key = entries_key(key)
+        self._register = Register(store, key)
+        self._registered: set[str] = set()
 
     def begin(self) -> None:
         """Chain the answers of before there was a chain; does nothing the next time. Raises StoreError."""
@@ -122,8 +128,9 @@ class AuditLog:
         return {person: found[person].token if person in found else ERASED_PERSON for person in wanted}
 
     def record(self, answer: Answer) -> None:
-        """Write the answer, its decisions and their entry of the chain, all or nothing. Raises AuditError: then the answer must not be given.
+        """Write the answer, its decisions, their entry of the chain and, once, that of the register, all or nothing.
 
+        Raises AuditError: then the answer must not be given.
         Raises LedgerMovedError where somebody it is about has said something since it was decided on: nobody can withdraw between decision and record.
         """
         head = {
@@ -140,6 +147,7 @@ class AuditLog:
             **_decided(answer),
         }
         decisions = [_decision_row(answer, decision) for decision in answer.decisions]
+        targeting = None if answer.targeting is None or answer.targeting.digest in self._registered else answer.targeting
         try:
             with self._store.write(serial=True) as connection:
                 if answer.basis is not None and decisions and _said_since(connection, answer.basis.ledger, {each.person for each in answer.decisions}):
@@ -149,8 +157,12 @@ class AuditLog:
                 if decisions:
                     connection.execute(DECISIONS.insert(), decisions)
                 append(connection, self._chain_key, last, head, decisions)
+                if targeting is not None:
+                    self._register.append(connection, "targeting", targeting.body, now=answer.at)
         except (StoreError, TypeError, ValueError) as error:
             raise AuditError("the answer could not be recorded in the audit log, so it is not given") from error
+        if targeting is not None:  # entries stay for good: what was committed once need not be looked for again
+            self._registered.add(targeting.digest)
 
     def decisions(self, results: Iterable[PersonScores], asked: Sequence[str]) -> list[Decision]:
         """Return the decisions of an answer's results; a person without scores has one per score asked, with the code."""

@@ -22,14 +22,17 @@ def sample_rows(people: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, max(people - 1, 0), min(people, SAMPLE)).astype(np.int64))
 
 
+def rule_words(*, signed: bool, people: int | None = None) -> str:
+    """Return how bands are cut, in words; `people`: on how many, where that is to be told."""
+    spread = "" if people is None else f" (cut on {people:,} people spread evenly over the base)"
+    rule = f"high is the top {100 - HIGH_PERCENTILE} % of the current base, low the lower {LOW_PERCENTILE} %, medium between{spread}"
+    return f"{rule}; high only where the whole interval lies above zero; negative is an uplift below zero: do not contact" if signed else rule
+
+
 def cut(values: NDArray[np.float64], *, signed: bool = False) -> Bands:
     """Return the bands of a score whose values over the sample are `values` (n,), n >= 1, in the score's own scale; `signed` as in `band`."""
     low, high = np.percentile(values, [LOW_PERCENTILE, HIGH_PERCENTILE])
-    spread = f"cut on {len(values):,} people spread evenly over the base"
-    rule = f"high is the top {100 - HIGH_PERCENTILE} % of the current base, low the lower {LOW_PERCENTILE} %, medium between ({spread})"
-    if signed:
-        rule += "; high only where the whole interval lies above zero; negative is an uplift below zero: do not contact"
-    return Bands(float(low), float(high), rule)
+    return Bands(float(low), float(high), rule_words(signed=signed, people=len(values)))
 
 
 def band(value: float, bands: Bands, *, low: float | None = None, signed: bool = False) -> Band:

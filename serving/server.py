@@ -10,11 +10,14 @@ from typing import cast
 from starlette.requests import HTTPConnection
 
 from features.database.store import Store
+from features.permission.declared import declare
 from features.permission.live import Permission
+from features.permission.register import Register
 from features.workspace import Workspace
 from serving.audit import Answer, AuditError, AuditLog
 from serving.checkpointing import Checkpointer
 from serving.problems import Problem
+from serving.registering import Registrar
 from serving.reloading import Reloader
 from serving.settings import Settings
 
@@ -31,10 +34,15 @@ class Server:
     permission: Permission
     checkpointer: Checkpointer
     key: bytes
+    register: Register
+    registrar: Registrar
 
     @classmethod
     def open(cls, settings: Settings) -> Server:
-        """Return the parts for a workspace, its log made a chain if it was none. Raises WorkspaceError, VocabularyError or StoreError."""
+        """Return the parts for a workspace, its log made a chain if it was none, and what it declares in the register.
+
+        Raises WorkspaceError, VocabularyError or StoreError.
+        """
         workspace = Workspace.open(settings.workspace)
         store = Store(settings.database_url or workspace.database_url)
         key = workspace.signing_key()
@@ -42,7 +50,10 @@ class Server:
         reloader = Reloader(workspace, permission, threads=settings.threads, every_seconds=settings.reload_seconds)
         audit = AuditLog(store, key)
         audit.begin()
-        return cls(settings, workspace, store, audit, reloader, permission, Checkpointer(workspace, store, key, now=now), key)
+        register = Register(store, key)
+        declare(register, workspace.vocabulary, workspace.permission, now=now())
+        checkpointer = Checkpointer(workspace, store, key, now=now)
+        return cls(settings, workspace, store, audit, reloader, permission, checkpointer, key, register, Registrar(permission))
 
     def record(self, answer: Answer) -> None:
         """Write an answer to the audit log, with what the organisation has done before. Raises Problem `audit_unavailable`: then the answer must not leave."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from features.database.store import Store
 from features.history import History
 from features.permission.decision import Decisions, Told, decide, every_rule, microseconds
-from features.permission.facts import UNKNOWN, Events, Facts, Integers
+from features.permission.facts import UNKNOWN, Events, Facts, Integers, Sources
 from features.permission.gathering import gather
 from features.permission.ledger import Ledger
 from features.permission.packs import load_pack
@@ -80,6 +80,11 @@ class Group:
     def sources(self) -> tuple[str, ...]:
         """The ids of the sources that decisions name by their row."""
         return self._facts.sources.ids
+
+    @property
+    def all_sources(self) -> Sources:
+        """What the table `sources` says of where data came from."""
+        return self._facts.sources
 
     def facts(self) -> Facts:
         """Return everything that rules look at, of everybody in the group, from the ledger as it is now. Raises StoreError."""

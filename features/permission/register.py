@@ -12,14 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from features.database.chain import START, canonical, chain_key, link
 from features.database.schema import REGISTER
 from features.database.store import Store
 
+EntryKind = Literal["targeting", "topic", "law_pack", "dpia", "risk_assessment"]
+KINDS: tuple[EntryKind, ...] = get_args(EntryKind)
+"""`targeting`: what people were scored or picked with online. The others: what the organisation declared, and who answers for it."""
 _CHAINED = ("entry_id", "kind", "about", "at", "body")
 
 
@@ -35,6 +38,19 @@ class Entry:
     body: Mapping[str, Any]
 
 
+def digest_of(about: object) -> str:
+    """Return the digest (SHA-256, hex) that an entry about this, any JSON-able value, is known by."""
+    return sha256(canonical({"about": about}).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The last entry: its number and its link."""
+
+    seq: int
+    link: str
+
+
 class Register:
     """The register in a store; `secret` is the workspace's signing key."""
 
@@ -47,7 +63,7 @@ class Register:
 
         Without `about` the whole body is what it is about: then the same is never said twice.
         """
-        digest = sha256(canonical({"about": body if about is None else about}).encode()).hexdigest()
+        digest = digest_of(body if about is None else about)
         text = canonical(body)
         same = select(REGISTER.c.entry_id, REGISTER.c.body).where(REGISTER.c.kind == kind, REGISTER.c.about == digest)
         last = connection.execute(same.order_by(REGISTER.c.seq.desc()).limit(1)).one_or_none()
@@ -58,12 +74,30 @@ class Register:
         connection.execute(insert(REGISTER), row | {"chain": link(self._chain, previous, row)})
         return str(row["entry_id"])
 
-    def entries(self, *kinds: str) -> list[Entry]:
-        """Return the entries, of these kinds or of all, as they were written. Raises StoreError."""
-        query = select(REGISTER).order_by(REGISTER.c.seq)
+    def entries(self, *kinds: str, after: int = 0, limit: int | None = None) -> list[Entry]:
+        """Return the entries, of these kinds or of all, as they were written: those numbered above `after`, at most `limit`. Raises StoreError."""
+        query = select(REGISTER).where(REGISTER.c.seq > after).order_by(REGISTER.c.seq).limit(limit)
         with self.store.read() as connection:
             rows = connection.execute(query.where(REGISTER.c.kind.in_(kinds)) if kinds else query).all()
         return [Entry(row.seq, row.entry_id, row.kind, row.about, row.at, json.loads(row.body)) for row in rows]
+
+    def latest(self, *kinds: str) -> dict[tuple[str, str], Entry]:
+        """Return the last entry on each thing, by kind and `digest_of` what it is about. Raises StoreError."""
+        newest = select(func.max(REGISTER.c.seq)).where(REGISTER.c.kind.in_(kinds)).group_by(REGISTER.c.kind, REGISTER.c.about)
+        with self.store.read() as connection:
+            rows = connection.execute(select(REGISTER).where(REGISTER.c.seq.in_(newest))).all()
+        return {(row.kind, row.about): Entry(row.seq, row.entry_id, row.kind, row.about, row.at, json.loads(row.body)) for row in rows}
+
+    def tip(self) -> Tip | None:
+        """Return the last entry, None where there is none. Raises StoreError."""
+        with self.store.read() as connection:
+            row = connection.execute(select(REGISTER.c.seq, REGISTER.c.chain).order_by(REGISTER.c.seq.desc()).limit(1)).one_or_none()
+        return None if row is None else Tip(*row)
+
+    def link_of(self, seq: int) -> str | None:
+        """Return the link of the entry of that number, None where there is none. Raises StoreError."""
+        with self.store.read() as connection:
+            return connection.execute(select(REGISTER.c.chain).where(REGISTER.c.seq == seq)).scalar()
 
     def first_break(self) -> int | None:
         """Return the number of the first entry that does not fit the chain, None where all do. Raises StoreError."""

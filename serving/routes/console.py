@@ -126,7 +126,7 @@ def person(request: Request, form: Form, key: Auditor) -> Response:
         answer = answer_scores(server, loaded, asked)
         decisions = server.audit.decisions(answer.results, list(names))
         told = Answer(answer.answer_id, answer.scored_at, "console", "POST /console/people", 200, key.key_id, None, list(names), answer.as_of, 1, decisions)
-        return answer, replace(told, basis=answer.permission)
+        return answer, replace(told, basis=answer.permission, targeting=server.registrar.targeting(loaded, asked.use, list(names), at=answer.scored_at))
 
     requests = server.audit.requests_about(identifier)
     try:

@@ -36,7 +36,7 @@ def post_scores(request: Request, key: Annotated[Key, Depends(require("scores"))
         answer = answer_scores(server, loaded, asked)
         decisions = server.audit.decisions(answer.results, known or [UNKNOWN_SCORE])
         told = Answer(answer.answer_id, answer.scored_at, "api", "POST /v1/scores", 200, key.key_id, None, known, answer.as_of, len(asked.people), decisions)
-        return answer, replace(told, basis=answer.permission)
+        return answer, replace(told, basis=answer.permission, targeting=server.registrar.targeting(loaded, asked.use, known, at=answer.scored_at))
 
     answer = recorded(server, made)
     return Response(SCORE_ANSWER.dump_json(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
