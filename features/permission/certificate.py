@@ -14,7 +14,8 @@ KEPT = "it holds sums over many people and no row of one; nothing in it leads to
 _BY_ROWS = "versions that read tables in which the person had rows: each may have learned from them, as far as they were in its sample and on its training side"
 _BY_TIME = "every version registered before the erasure, because an earlier run has deleted rows already"
 _WHOLE, _REST = "all that was held", "what an earlier run had left: that run recorded the erasure, and its counts are not known"
-RECIPIENTS = "none exist in this release"
+_TOLD = "every row of an export that held the person; each recipient is told of it by a random name of the row, and of no id"
+_TOLD_BEFORE = "an earlier run recorded the erasure and put what recipients have to be told into the queue (`audience recipients`)"
 REMAINS = (
     ("suppressions", "a keyed hash of the id, so that a later import does not bring the person back"),
     ("ledger", "the events, by a number and a token that lead to nobody any more; what was sealed in them cannot be opened"),
@@ -51,6 +52,8 @@ class Erased:
     tables: Mapping[str, int] = field(default_factory=dict)
     vectors: int = 0
     files: dict[str, int] = field(default_factory=dict)
+    recipients: Mapping[str, int] = field(default_factory=dict)
+    """Named recipients of exports that held the person, with how many rows they have to be told of."""
     models: Sequence[TrainedModel] = ()
     found: tuple[str, ...] = ()
 
@@ -104,7 +107,8 @@ def certificate(erased: Erased, looked: Looked, *, workspace: str, made_at: date
         "not_looked_into": list(looked.beyond),
         "models": [_model(each) for each in erased.models],
         "models_listed": _BY_ROWS if erased.event is not None else _BY_TIME,
-        "recipients": RECIPIENTS,
+        "recipients": [{"recipient": name, "notices_queued": rows} for name, rows in sorted(erased.recipients.items())],
+        "recipients_are": _TOLD if erased.event is not None else _TOLD_BEFORE,
         "remains": [{"what": what, "why": why} for what, why in REMAINS],
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from features.permission import recipient_commands
 from features.permission.use import ACTIVITIES, ANY
 from features.terminal import HERE, Folder, moment, now, table
 from features.workspace import Workspace
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from features.permission.ledger import Event
 
 app = typer.Typer(rich_markup_mode=None)
+app.add_typer(recipient_commands.app)
 
 Ids = Annotated[Path | None, typer.Option("--file", help="A file of person ids, one per line; standard input by default, or with `-`.")]
 Purpose = Annotated[str, typer.Option(help="The purpose it is for, such as campaign_messages; `any` for all where it is an objection.")]

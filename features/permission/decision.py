@@ -38,6 +38,8 @@ class Decisions:
         The rule that refuses the use as a whole, for everybody, if one does.
     ledger, versions
         The number of the last event looked at, and the versions of the tables.
+    explicit
+        (n,) who is allowed and has given explicit consent to the use's purpose, which lives.
 
     """
 
@@ -54,6 +56,7 @@ class Decisions:
     refused_use: Rule | None
     ledger: int
     versions: Mapping[str, int]
+    explicit: Flags
 
     def __len__(self) -> int:
         return len(self.rule)
@@ -145,11 +148,12 @@ def answer(question: Question, pack: Pack) -> Decisions:
             refused_use = rule
             first[:] = place
             break
-    _note_allowed(question, first, event, source)
+    explicit = _note_allowed(question, first, event, source)
     ledger = question.facts.ledger if question.known is None else min(question.known, question.facts.ledger)
     at = EPOCH + timedelta(microseconds=question.at_us)
     versions = question.facts.versions
-    return Decisions(question.use, question.activity, at, pack.id, pack.version, pack.digest, rules, first, event, source, refused_use, ledger, versions)
+    use, activity = question.use, question.activity
+    return Decisions(use, activity, at, pack.id, pack.version, pack.digest, rules, first, event, source, refused_use, ledger, versions, explicit)
 
 
 def every_rule(question: Question, pack: Pack) -> tuple[Told, ...]:
@@ -199,13 +203,15 @@ def _note(place: int, verdict: Verdict, first: NDArray[np.int16], event: Integer
         source[rows] = verdict.source[rows]
 
 
-def _note_allowed(question: Question, first: NDArray[np.int16], event: Integers, source: NDArray[np.int32]) -> None:
-    """Write down what those stand on who are allowed."""
-    rows = np.flatnonzero(first == ALLOWED)
+def _note_allowed(question: Question, first: NDArray[np.int16], event: Integers, source: NDArray[np.int32]) -> Flags:
+    """Write down what those stand on who are allowed; return which of them (n,) stand on explicit consent."""
+    rows, stands = np.flatnonzero(first == ALLOWED), np.zeros(len(first), dtype=np.bool_)
     if len(rows):
         explicit, consent = question.standing.explicit[rows], question.standing.consent[rows]
         event[rows] = np.where(explicit != NONE, explicit, consent)
         source[rows] = question.facts.source[rows]
+        stands[rows] = explicit != NONE
+    return stands
 
 
 def microseconds(at: datetime) -> int:

@@ -6,7 +6,6 @@ Every step can be done again, so that an erasure that was interrupted is finishe
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +22,11 @@ from features.database.schema import SUPPRESSIONS
 from features.database.store import Store, StoreError
 from features.history import History, HistoryError
 from features.permission.certificate import Erased, Looked, TrainedModel, certificate, missing
+from features.permission.exports import recipients_of
 from features.permission.held import Held, held
 from features.permission.ledger import Ledger
 from features.permission.places import files
+from features.permission.private_files import put
 from features.permission.scanning import UnreadableError, held_by_file, needles, scan
 from features.permission.signing import signed
 from features.permission.striking import strike_lines, strike_rows
@@ -60,6 +61,7 @@ class Certified:
         counts = {**removed["tables"], "vectors": removed["vectors"], **removed["files"]}
         said = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "nothing"
         lines = [f"{event}; rows removed: {said}"]
+        lines += [f"  to be told: {name}, of {rows:,} rows (`audience recipients`)" for name, rows in self.erased.recipients.items()]
         if not self.erased.anything:
             lines.append("  nothing was known or held of this person; from now on nothing comes in of them")
         lines += [f"  may have learned from this person: {model.name} version {model.version}, {_told(model)}" for model in self.erased.models]
@@ -118,11 +120,12 @@ def erase_people(
 def _record(ledger: Ledger, people: Sequence[str], now: datetime, door: str) -> dict[str, Erased]:
     """Write the erasure of all of them into the ledger and destroy their keys, all or nothing."""
     with ledger.store.write(serial=True) as connection:
-        known = set(ledger.subjects.find_all(connection, people))
+        known = ledger.subjects.find_all(connection, people)
+        had = {person: recipients_of(connection, subject.token) for person, subject in known.items()}
         numbers = {person: ledger.erase(connection, person, now=now, door=door) for person in people}
         query = select(SUPPRESSIONS.c.at)
         since = {person: connection.execute(query.where(SUPPRESSIONS.c.person == ledger.subjects.hash_of(person))).scalar_one() for person in people}
-    return {person: Erased(numbers[person], since[person], person in known) for person in people}
+    return {person: Erased(numbers[person], since[person], person in known, recipients=had.get(person, {})) for person in people}
 
 
 @contextmanager
@@ -195,7 +198,7 @@ def _tell_draws(path: Path, fresh: Path) -> None:
     for record in records:
         if record.get("file") == path.name:
             record["sha256"] = sha256(fresh.read_bytes()).hexdigest()
-    _write(draws, json.dumps(records, indent=1).encode())
+    put(draws, json.dumps(records, indent=1).encode())
 
 
 def _masked(paths: Sequence[str], people: Sequence[str]) -> tuple[str, ...]:
@@ -227,19 +230,8 @@ def _scheme(url: str) -> str:
 def _certify(workspace: Workspace, erased: Erased, looked: Looked, now: datetime) -> Certified:
     document = signed(certificate(erased, looked, workspace=workspace.settings.name, made_at=now), workspace.signing_key())
     path = workspace.root / CERTIFICATES / f"erasure-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}.json"
-    _write(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
+    put(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
     return Certified(path, missing(erased, looked), erased, looked.withdrawn)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Put a file in its place whole, readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 def _told(model: TrainedModel) -> str:

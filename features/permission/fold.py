@@ -170,11 +170,20 @@ def _order(subject: Integers, at_us: Integers) -> Integers | slice:
     return np.lexsort((at_us, subject)) if earlier.any() else slice(None)
 
 
+def heard(use: Use) -> frozenset[str]:
+    """Return the ledger's purposes for which a refusal, withdrawal or expiry is heard in a use."""
+    return frozenset({use.consent_purpose, use.purpose, ANY})
+
+
+def heard_of_objections(use: Use) -> frozenset[str]:
+    """Return the ledger's purposes for which an objection is heard in a use: in a political one, every political purpose (rule L18)."""
+    return heard(use) | (frozenset(POLITICAL_PURPOSES) if use.political else frozenset())
+
+
 def _purposes(events: Events, use: Use) -> tuple[Flags, Flags, Flags]:
     """Return for each of the ledger's purposes whether it is the use's own, or any, or counts for an objection."""
-    own = np.array([name == use.consent_purpose for name in events.purposes], dtype=np.bool_)
-    wide = own | np.array([name in {ANY, use.purpose} for name in events.purposes], dtype=np.bool_)
-    widest = wide | np.array([use.political and name in POLITICAL_PURPOSES for name in events.purposes], dtype=np.bool_)
+    meant: tuple[frozenset[str], ...] = (frozenset({use.consent_purpose}), heard(use), heard_of_objections(use))
+    own, wide, widest = (np.array([name in purposes for name in events.purposes], dtype=np.bool_) for purposes in meant)
     return own, wide, widest
 
 

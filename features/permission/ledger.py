@@ -20,6 +20,7 @@ from features.database.chain import START, chain_key, link
 from features.database.schema import LEDGER
 from features.database.store import Store
 from features.permission.facts import ERASED, NEVER, Events
+from features.permission.recipients import queue
 from features.permission.subjects import Subject, Subjects
 from features.permission.use import LEDGER_PURPOSES
 from features.tables import CONSENT_EVENTS
@@ -118,7 +119,7 @@ class Ledger:
                     check(event, recorded)
                 kept = [event for event in said if event.person in people]
                 fresh = self._fresh(connection, [(self._event_id(people[event.person], event), event) for event in kept])
-                self._insert(connection, [_row(event_id, event, people[event.person], recorded, door) for event_id, event in fresh])
+                self._insert(connection, [_row(event_id, event, people[event.person], recorded, door) for event_id, event in fresh], recorded)
                 stored, duplicate, erased = stored + len(fresh), duplicate + len(kept) - len(fresh), erased + len(chunk) - len(kept)
                 if progress is not None:
                     progress(f"recording {stored + duplicate + erased:,} events", 0.0)
@@ -130,7 +131,7 @@ class Ledger:
         if subject is not None:
             recorded = _not_before(connection, now)
             said = Event(person, "erased", "any", "any", recorded)
-            self._insert(connection, [_row(self._event_id(subject, said), said, subject, recorded, door)])
+            self._insert(connection, [_row(self._event_id(subject, said), said, subject, recorded, door)], recorded)
         self.subjects.forget(connection, person, now)
         return None if subject is None else int(connection.execute(select(func.max(LEDGER.c.seq))).scalar_one())
 
@@ -186,13 +187,16 @@ class Ledger:
         known = _there(connection, by_id)
         return [(event_id, by_id.pop(event_id)) for event_id, _ in events if event_id in by_id and event_id not in known]
 
-    def _insert(self, connection: Connection, rows: list[dict[str, object]]) -> None:
+    def _insert(self, connection: Connection, rows: list[dict[str, object]], now: datetime) -> None:
+        """Write events, and put what they mean for exports into the queue to recipients."""
         if not rows:
             return
-        previous = connection.execute(select(LEDGER.c.chain).order_by(LEDGER.c.seq.desc()).limit(1)).scalar() or START
+        last = connection.execute(select(LEDGER.c.seq, LEDGER.c.chain).order_by(LEDGER.c.seq.desc()).limit(1)).one_or_none()
+        after, previous = (0, START) if last is None else last
         for row in rows:
             previous = row["chain"] = link(self._chain, previous, {name: row[name] for name in _CHAINED})
         connection.execute(insert(LEDGER), rows)
+        queue(connection, {str(row["event"]) for row in rows}, after=after, now=now)
 
     def _event_id(self, subject: Subject, event: Event) -> str:
         """Return the id (32 hex digits) of an event: the same for the same said again, and telling nothing without the key."""

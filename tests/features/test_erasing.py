@@ -19,11 +19,13 @@ from features.permission.certificate import TrainedModel
 from features.permission.erasing import ErasingError, erase_people
 from features.permission.ledger import Event, Ledger
 from features.permission.live import Permission
+from features.permission.recipients import waiting
 from features.permission.signing import check
 from features.publication import open_current
 from features.refresh import refresh
 from features.workspace import Workspace
 from tests.features import every_byte
+from tests.features import test_recipients as queueing
 from tests.features.conftest import TOML
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -154,12 +156,30 @@ def test_the_certificate_is_signed_and_names_nobody(workspace, store):
     assert done.path.parent == workspace.root / "certificates"
     assert (document["complete"], document["ledger_event"], document["erased_at"]) == (True, 2 * len(PEOPLE) + 1, LATER.isoformat())
     assert document["removed"] == done.erased.removed
-    assert document["recipients"] == "none exist in this release"
+    assert document["recipients"] == []
     assert {each["what"] for each in document["remains"]} >= {"suppressions", "ledger", "decisions"}
     subjects = Ledger(store, workspace.signing_key()).subjects
     for secret in (CANARY, subjects.hash_of(CANARY), "van:", str(workspace.root)):
         assert secret not in done.path.read_text()
     assert CANARY not in str(done)
+
+
+def test_recipients_are_named_and_have_to_be_told_of_rows_and_of_no_id(workspace, store, monkeypatch):
+    monkeypatch.setattr(queueing, "SECRET", workspace.signing_key())
+    rows = [queueing.hand_out(store, people, recipient=name)[CANARY] for name, people in (("Mailer Y", [CANARY]), ("Print shop X", [LONGER, CANARY]))]
+    (workspace.root / "exports").mkdir()
+    (workspace.root / "exports" / "audience.csv").write_text(f"person_id,reference\n{CANARY},{rows[0]}\n{LONGER},1\n")
+    pq.write_table(pa.table({"person_id": [CANARY, LONGER], "reference": rows}), workspace.root / "exports" / "audience.parquet")
+    (done,) = erase(workspace, store, raw=True)
+    document = json.loads(done.path.read_text())
+    assert document["recipients"] == [{"recipient": "Mailer Y", "notices_queued": 1}, {"recipient": "Print shop X", "notices_queued": 1}]
+    assert document["removed"]["files"]["files of exports"] == 2
+    assert [(notice.reference, notice.reason) for notice in waiting(store)] == [(row, "erased") for row in rows]
+    assert "to be told: Print shop X, of 1 rows" in str(done)
+    assert (done.missing, holding(workspace.root)) == ([], [])
+    (again,) = erase(workspace, store, raw=True)
+    assert json.loads(again.path.read_text())["recipients_are"].startswith("an earlier run")
+    assert len(waiting(store)) == 2
 
 
 def test_it_is_in_force_before_anything_is_deleted(workspace, store, monkeypatch):
