@@ -47,7 +47,7 @@ def read_blocks(engine: Engine, relations: Relations, plan: Layout, ids: pa.Larg
 
 def _read(engine: Engine, relations: Relations, plan: Layout, ids: pa.LargeStringArray, times: NDArray[np.int64], *, size: int) -> Iterator[Block]:
     latest = int(times.max())
-    sql = query.to_sql(query.projection(plan, relations.vocabulary, latest, relations.offsets(latest)))
+    sql = query.to_sql(query.projection(plan, relations.vocabulary, latest, relations.offsets(latest), limited=relations.limited))
     known = query.to_sql(query.attributes(relations.vocabulary))
     for first in range(0, len(ids), size):
         last = min(first + size, len(ids))

@@ -72,11 +72,12 @@ def build_base(
     people: Sequence[str] | None,
     given: Context | None,
     progress: Progress,
+    own: bool = False,
     path: Path | None = None,
 ) -> Vectors:
     """Return the vectors of the base (or of `people` of it) as of one time, the matrix in a file when `path` names one; see `features.vectors.build`."""
     as_of_us = microseconds(as_of)
-    with _started(history, vocabulary, versions, progress) as build:
+    with _started(history, vocabulary, versions, progress, own=own) as build:
         ids = _base(build, as_of_us) if people is None else _sorted(people)
         rows: Rows = InMemory(len(ids), len(build.plan.features)) if path is None else InFile(path, len(ids), len(build.plan.features), spare=spare(len(ids)))
         times = np.full(len(ids), as_of_us)
@@ -96,13 +97,20 @@ def build_base(
 
 
 def build_asked(
-    history: StoredTables, vocabulary: Vocabulary, rows: pd.DataFrame, *, versions: Mapping[str, int] | None, given: Context | None, progress: Progress
+    history: StoredTables,
+    vocabulary: Vocabulary,
+    rows: pd.DataFrame,
+    *,
+    versions: Mapping[str, int] | None,
+    given: Context | None,
+    progress: Progress,
+    own: bool = False,
 ) -> Vectors:
     """Return the vectors of the rows asked for, in their order; see `features.vectors.build_rows`."""
     ids, times = _asked(rows)
     if len(ids) == 0:
         raise VectorsError("no rows are asked for: give at least one person_id with its as_of")
-    with _started(history, vocabulary, versions, progress) as build:
+    with _started(history, vocabulary, versions, progress, own=own) as build:
         order = pc.sort_indices(ids).to_numpy().astype(np.int64)
         made = InOrder(order, len(build.plan.features))
         shared = _shared(times) if given is None else np.zeros(len(times), dtype=np.int64)
@@ -126,10 +134,12 @@ def build_one(
     return matrix[0]
 
 
-def base_context(history: StoredTables, vocabulary: Vocabulary, as_of: datetime, *, versions: Mapping[str, int] | None, progress: Progress) -> Context:
+def base_context(
+    history: StoredTables, vocabulary: Vocabulary, as_of: datetime, *, versions: Mapping[str, int] | None, progress: Progress, own: bool = False
+) -> Context:
     """Return what the base as a whole says as of a time, its vectors not being kept."""
     as_of_us = microseconds(as_of)
-    with _started(history, vocabulary, versions, progress) as build:
+    with _started(history, vocabulary, versions, progress, own=own) as build:
         return _contexts(build, [as_of_us])[as_of_us]
 
 
@@ -141,18 +151,18 @@ def microseconds(as_of: datetime) -> int:
 
 
 @contextmanager
-def _started(history: StoredTables, vocabulary: Vocabulary, versions: Mapping[str, int] | None, progress: Progress) -> Iterator[_Build]:
+def _started(history: StoredTables, vocabulary: Vocabulary, versions: Mapping[str, int] | None, progress: Progress, *, own: bool) -> Iterator[_Build]:
     progress("reading the tables", 0.0)
     features = catalogue(vocabulary)
     plan = layout(features, vocabulary)
     with Engine() as engine:
-        relations = Relations(engine, history, vocabulary, versions)
+        relations = Relations(engine, history, vocabulary, versions, own=own)
         interactions, people = (engine.table(f"SELECT count(*) AS n FROM all_{table}").column("n")[0].as_py() for table in ("interactions", "people"))  # noqa: S608 - two names
         yield _Build(engine, relations, vocabulary, plan, context.formulas(features, vocabulary), interactions=interactions, people=people, progress=progress)
 
 
 def _base(build: _Build, as_of_us: int) -> pa.LargeStringArray:
-    ids = build.engine.run(query.visible_people(build.vocabulary, as_of_us)).column("person_id")
+    ids = build.engine.run(query.visible_people(build.vocabulary, as_of_us, limited=build.relations.limited)).column("person_id")
     return pa.concat_arrays(ids.cast(pa.large_string()).chunks or [pa.array([], pa.large_string())])
 
 
@@ -270,7 +280,7 @@ def _upkeep(build: _Build, ids: pa.LargeStringArray, as_of_us: int, slides: NDAr
     due = np.where(slides >= kernel.NEVER, kernel.NEVER, slides + as_of_us)
     if wanted:
         build.engine.register("wanted", pa.table({"person_id": ids.cast(pa.string())}))
-    coming = build.engine.run(query.upcoming(build.vocabulary, as_of_us, wanted=wanted))
+    coming = build.engine.run(query.upcoming(build.vocabulary, as_of_us, wanted=wanted, limited=build.relations.limited))
     people, at_us = coming.column("person_id").cast(pa.large_string()).combine_chunks(), coming.column("at_us").to_numpy()
     place = pc.fill_null(pc.index_in(people, value_set=ids), -1).to_numpy().astype(np.int64)
     np.minimum.at(due, place[place >= 0], at_us[place >= 0])
@@ -293,6 +303,7 @@ def _vectors(
         vocabulary_fingerprint=build.vocabulary.fingerprint,
         context=given,
         upkeep=upkeep,
+        own=build.relations.entering.own,
     )
 
 

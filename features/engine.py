@@ -67,6 +67,10 @@ class Engine:
         self._connection.unregister(name)
         self._connection.register(name, table)
 
+    def define(self, name: str, expression: object) -> None:
+        """Make the relation `name` of an Ibis expression, which is run whenever the relation is read."""
+        self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)} AS {query.to_sql(expression)}")
+
     def between(self, name: str, source: str, column: str, low: str | None = None, high: str | None = None) -> None:
         """Make the relation `name` of those records of `source` whose text `column` lies between `low` and `high`, both included."""
         limits = [f"{_name(column)} {sign} {_text(limit)}" for sign, limit in ((">=", low), ("<=", high)) if limit is not None]

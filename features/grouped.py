@@ -50,6 +50,7 @@ class Grouped:
     people: int
     table_versions: Mapping[str, int]
     vocabulary_fingerprint: str
+    own: bool = False
 
     def expression(self, kind: str) -> Any:
         """Return row, person_id and a column per feature under its name, of the type `kind` (float32 or float64); missing is null."""
@@ -74,6 +75,7 @@ def group(
     *,
     versions: Mapping[str, int] | None = None,
     given: Context | None = None,
+    own: bool = False,
     progress: Progress = lambda _stage, _share: None,
 ) -> Grouped:
     """Make the relations of the vectors of the whole base as of a time on `engine`, and return how to read them.
@@ -84,11 +86,11 @@ def group(
     progress("reading the tables", 0.0)
     features = catalogue(vocabulary)
     plan = reduction.Plan(layout(features, vocabulary), vocabulary)
-    relations = Relations(engine, history, vocabulary, versions)
+    relations = Relations(engine, history, vocabulary, versions, own=own)
     keep = _keeper(engine)
-    keep("rows", reduction.base(vocabulary, as_of_us))
+    keep("rows", reduction.base(vocabulary, as_of_us, limited=relations.limited))
     progress("interactions", 0.1)
-    keep("projected", query.projection(plan.layout, vocabulary, as_of_us, relations.offsets(as_of_us)))
+    keep("projected", query.projection(plan.layout, vocabulary, as_of_us, relations.offsets(as_of_us), limited=relations.limited))
     for name, table in plan.relations().items():
         engine.register(name, table)
     keep("measured", reduction.measured(plan))
@@ -103,7 +105,7 @@ def group(
     for name, table in contextual.relations(formulas, found).items():
         engine.register(name, table)
     progress("vectors", 0.8)
-    return Grouped(plan.layout, formulas, found, as_of.astimezone(UTC), int(checked["people"]), relations.versions, vocabulary.fingerprint)
+    return Grouped(plan.layout, formulas, found, as_of.astimezone(UTC), int(checked["people"]), relations.versions, vocabulary.fingerprint, own)
 
 
 def _context(relations: Relations, features: Sequence[Feature], formulas: Sequence[Formula], as_of: datetime) -> Context:

@@ -154,6 +154,7 @@ def lineage(
     *,
     versions: Mapping[str, int] | None = None,
     context: Context | None = None,
+    own: bool = False,
     engine: LineageEngine | None = None,
 ) -> Lineage:
     """Return the value of a feature (or of the feature of that name) for one person as of a time, and what it is made of.
@@ -163,12 +164,13 @@ def lineage(
     those with an amount (sum) and those that still weigh something (decayed). Otherwise all that count, or would, had the value not been
     missing: those of both parts of a quotient, and of each of the sums that a formula takes. Supply is a figure of the base alone.
 
-    `versions` names the tables' versions to read; without it, the present ones. `context` is what is known of the base as a whole, such as
-    `Vectors.context`; without it a rate, an area's rate or a supply reads the whole base, which takes as long as counting its interactions.
-    `engine` runs the queries; by default an `Engine` of its own. A person whom the tables do not know has no interactions.
+    `versions` names the tables' versions to read; without it, the present ones. `context` is what is known of the base as a whole, such
+    as `Vectors.context`; without it a rate, an area's rate or a supply reads the whole base, which takes as long as counting its interactions.
+    `own` as in `features.vectors.build`. `engine` runs the queries; by default an `Engine` of its own. A person whom the tables do not know
+    has no interactions.
     Raises FeatureError for a feature that is not made for the vocabulary, and VectorsError for an `as_of` without a time zone.
     """
-    return lineages(history, vocabulary, person_id, [feature], as_of, versions=versions, context=context, engine=engine)[0]
+    return lineages(history, vocabulary, person_id, [feature], as_of, versions=versions, context=context, own=own, engine=engine)[0]
 
 
 def lineages(
@@ -180,6 +182,7 @@ def lineages(
     *,
     versions: Mapping[str, int] | None = None,
     context: Context | None = None,
+    own: bool = False,
     engine: LineageEngine | None = None,
 ) -> tuple[Lineage, ...]:
     """Return the lineage of several features of one person, the history being read once; see `lineage`."""
@@ -191,11 +194,11 @@ def lineages(
     if needed and context is None:
         if engine is not None:
             raise VectorsError("rates and supplies need the base as a whole: give `context`, such as that of the vectors which the engine made")
-        context = builder.base_context(history, vocabulary, as_of, versions=versions, progress=lambda _stage, _share: None)
+        context = builder.base_context(history, vocabulary, as_of, versions=versions, own=own, progress=lambda _stage, _share: None)
     _check_context(needed, context)
     with nullcontext(engine) if engine is not None else Engine() as used:
-        relations = Relations(used, history, vocabulary, versions, low=_checked(person_id), high=person_id)
-        found = _read(used, words, person_id, as_of_us, stated=any(feature.statistic in _OF_PEOPLE for feature in wanted))
+        relations = Relations(used, history, vocabulary, versions, low=_checked(person_id), high=person_id, own=own)
+        found = _read(relations, used, words, person_id, as_of_us, stated=any(feature.statistic in _OF_PEOPLE for feature in wanted))
     row = builder.build_one(found.projected, found.known, plan.layout, vocabulary, formulas=needed, given=context)
     records = Records.of(found.projected, plan.layout)
     return tuple(
@@ -280,14 +283,14 @@ class _Found(NamedTuple):
     stated: dict[str, Any]
 
 
-def _read(engine: LineageEngine, words: _Words, person_id: str, as_of_us: int, *, stated: bool) -> _Found:
+def _read(relations: Relations, engine: LineageEngine, words: _Words, person_id: str, as_of_us: int, *, stated: bool) -> _Found:
     """Read the one person's part of the tables, which is all that the engine's relations hold; `stated`: what `people` says, word for word."""
     rows = {"row": pa.array([0], pa.int32()), "person_id": pa.array([person_id]), "as_of_us": pa.array([as_of_us], pa.int64())}
     engine.register("rows", pa.table(rows))
     known_sql, stated_sql, span_sql = _queries(words, engine.dialect)
     first_us = None if words.vocabulary.timezone == "UTC" else engine.table(span_sql).column("first_us")[0].as_py()
     years = None if first_us is None else (_year(min(first_us, as_of_us)), _year(as_of_us) + 1)
-    projected = engine.table(_projection(words, years, engine.dialect))
+    projected = engine.table(_projection(words, years, engine.dialect, limited=relations.limited))
     known = engine.table(known_sql)
     return _Found(projected, known, engine.table(stated_sql).to_pylist()[0] if stated and len(known) else {})
 
@@ -300,10 +303,10 @@ def _queries(words: _Words, dialect: Dialect) -> tuple[str, str, str]:
 
 
 @lru_cache(maxsize=64)
-def _projection(words: _Words, years: tuple[int, int] | None, dialect: Dialect) -> str:
+def _projection(words: _Words, years: tuple[int, int] | None, dialect: Dialect, *, limited: bool) -> str:
     """Return the SQL of the projection, on the clock of interactions from the one year's begin to the other's; compiling it takes longer than running it."""
     changes = () if years is None else offsets(words.vocabulary.timezone, *(_year_us(year) for year in years))
-    return query.to_sql(query.projection(_plan(words).layout, words.vocabulary, _EVER, changes, identified=True), dialect)
+    return query.to_sql(query.projection(_plan(words).layout, words.vocabulary, _EVER, changes, identified=True, limited=limited), dialect)
 
 
 def _year(time_us: int) -> int:

@@ -19,38 +19,40 @@ WANTED = {"number": "int64", "person_id": "string", "start_us": "int64"}
 """The relation that labels are asked for: a number of its own for each row, its person, and when its horizon begins."""
 
 
-def engagements(vocabulary: Vocabulary, horizon_us: int, now_us: int) -> Any:
+def engagements(vocabulary: Vocabulary, horizon_us: int, now_us: int, *, limited: bool = False) -> Any:
     """Return the pairs (number, topic), each once, of rows of `wanted` whose person engaged with the topic within [start, start + horizon).
 
     `topic` is the topic's position in the vocabulary; an interaction with several topics engages with each of them. Machines do not engage,
-    and what was received after `now` is not known yet. The vocabulary has topics and kinds of engagement.
+    what was received after `now` is not known yet and, where rows are `limited`, what is past its limit then does not count any
+    more. The vocabulary has topics and kinds of engagement.
     """
-    source = query.interactions()
+    source = query.interactions(limited=limited)
     return _pairs(source.filter(~source.is_machine, source.kind.isin(vocabulary.engagement_kinds)), horizon_us, now_us)
 
 
-def exposures(horizon_us: int, now_us: int) -> Any:
+def exposures(horizon_us: int, now_us: int, *, limited: bool = False) -> Any:
     """Return the same pairs of those to whom a message about the topic was sent within [start, start + horizon)."""
-    source = query.interactions()
+    source = query.interactions(limited=limited)
     return _pairs(source.filter(~source.is_machine, source.direction == "out"), horizon_us, now_us)
 
 
 def _pairs(source: Any, horizon_us: int, now_us: int) -> Any:
     wanted, codes = ibis.table(WANTED, name="wanted"), ibis.table(query.CODES["topic_codes"], name="topic_codes")
-    source = source.filter(source.received_us <= now_us)
+    ends = [source.until_us > now_us] if "until_us" in source.columns else []
+    source = source.filter(source.received_us <= now_us, *ends)
     joined = source.join(wanted, source.person_id == wanted.person_id)
     joined = joined.filter(joined.occurred_us >= joined.start_us, joined.occurred_us < joined.start_us + horizon_us)
     joined = joined.join(codes, joined.topic == codes.topic)
     return joined.select(joined.number, topic=joined.topic_code).distinct()
 
 
-def first_seen(vocabulary: Vocabulary) -> Any:
+def first_seen(vocabulary: Vocabulary, *, limited: bool = False) -> Any:
     """Return per person, sorted by id, the first `as_of` (microseconds) at which the base has them: `visible_us`.
 
     That is after `joined_at` (always, where it is empty), or when the first interaction became visible, whichever came first.
     """
-    source, known = query.interactions(), query.people(vocabulary)
+    source, known = query.interactions(limited=limited), query.people(vocabulary)
     joined = known.select(known.person_id, at_us=(known.joined_us + 1).coalesce(ibis.literal(ALWAYS, type="int64")))
-    seen = source.select(source.person_id, at_us=ibis.greatest(source.occurred_us + 1, source.received_us))
+    seen = query.entering(source)
     both = ibis.union(seen, joined, distinct=False)
     return both.group_by("person_id").agg(visible_us=both.at_us.min()).order_by("person_id")

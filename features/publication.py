@@ -66,6 +66,7 @@ def build_into(
     *,
     versions: Mapping[str, int] | None = None,
     context: Context | None = None,
+    own: bool = False,
     kept: int = published.KEPT,
     progress: Progress | None = None,
 ) -> Vectors:
@@ -83,6 +84,7 @@ def build_into(
             versions=versions,
             people=None,
             given=context,
+            own=own,
             progress=progress or (lambda _stage, _share: None),
             path=made / "matrix.npy",
         )
@@ -209,6 +211,7 @@ def _write_rest(made: Path, vectors: Vectors) -> dict[str, Any]:
         "table_versions": dict(vectors.table_versions),
         "table_files": {table: list(files) for table, files in vectors.table_files.items()},
         "vocabulary_fingerprint": vectors.vocabulary_fingerprint,
+        "own": vectors.own,
     }
 
 
@@ -237,6 +240,7 @@ def _read(version: Path, said: Mapping[str, Any], *, patched: bool) -> Vectors:
         vocabulary_fingerprint=said["vocabulary_fingerprint"],
         context=context,
         upkeep=upkeep,
+        own=bool(said.get("own", False)),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import ibis
 
 from features.calendar import Offset
+from features.entering import NEVER
 from features.layout import DAY, Layout
 from features.vocabulary import Vocabulary
 
@@ -51,9 +52,15 @@ def to_sql(expression: Any, dialect: Dialect = "duckdb") -> str:
     return str(ibis.to_sql(expression, dialect=dialect))
 
 
-def interactions() -> Any:
-    """Return the relation `interactions`."""
-    return ibis.table(_INTERACTIONS, name="interactions")
+def interactions(*, limited: bool = False) -> Any:
+    """Return the relation `interactions`; `limited`: with the column `until_us`, the time before which a row counts (`features.entering`)."""
+    return ibis.table(_INTERACTIONS | ({"until_us": "int64"} if limited else {}), name="interactions")
+
+
+def visible(source: Any, as_of_us: Any) -> Any:
+    """Return those of the interactions that are visible as of a time: occurred before it, received by then, and not past their limit."""
+    ends = [source.until_us > as_of_us] if "until_us" in source.columns else []
+    return source.filter(source.occurred_us < as_of_us, source.received_us <= as_of_us, *ends)
 
 
 def people(vocabulary: Vocabulary) -> Any:
@@ -62,18 +69,18 @@ def people(vocabulary: Vocabulary) -> Any:
     return ibis.table({"person_id": "string", "birth_year": "int64", "joined_us": "int64", "area": "string", **attributes}, name="people")
 
 
-def projection(layout: Layout, vocabulary: Vocabulary, latest_us: int, offsets: Sequence[Offset], *, identified: bool = False) -> Any:
+def projection(layout: Layout, vocabulary: Vocabulary, latest_us: int, offsets: Sequence[Offset], *, identified: bool = False, limited: bool = False) -> Any:
     """Return one record per (row, visible interaction of its person, topic of the interaction).
 
     Columns: row, cell, days (whole UTC days since), slot (7 weekdays x 4 parts of the day) and source int32; age int64 microseconds;
     value float64, null where there is none. `identified` adds what tells which interaction it is. Visible as of a row: occurred before
-    `as_of`, received at `as_of` or before. `latest_us` is the latest `as_of` of the rows.
+    `as_of`, received at `as_of` or before and, where rows are `limited`, not past their limit. `latest_us` is the latest `as_of` of the rows.
     """
-    source = interactions()
+    source = interactions(limited=limited)
     source = source.filter(source.occurred_us < latest_us, source.received_us <= latest_us)
     rows = ibis.table(_ROWS, name="rows")
     joined = source.join(rows, source.person_id == rows.person_id)
-    joined = joined.filter(joined.occurred_us < joined.as_of_us, joined.received_us <= joined.as_of_us)
+    joined = visible(joined, joined.as_of_us)
     for name in _needed(vocabulary):
         codes = ibis.table(CODES[name], name=name)
         joined = joined.left_join(codes, joined[codes.columns[0]] == codes[codes.columns[0]])
@@ -95,32 +102,41 @@ def projection(layout: Layout, vocabulary: Vocabulary, latest_us: int, offsets: 
     )
 
 
-def visible_people(vocabulary: Vocabulary, as_of_us: int) -> Any:
+def visible_people(vocabulary: Vocabulary, as_of_us: int, *, limited: bool = False) -> Any:
     """Return the ids of the base as of a time, sorted by their UTF-8 bytes.
 
     The base: people without `joined_at` or with one before `as_of`, and persons with a visible interaction.
     """
-    source, known = interactions(), people(vocabulary)
-    seen = source.filter(source.occurred_us < as_of_us, source.received_us <= as_of_us).select("person_id")
+    known = people(vocabulary)
+    seen = visible(interactions(limited=limited), as_of_us).select("person_id")
     joined = known.filter(known.joined_us.isnull() | (known.joined_us < as_of_us)).select("person_id")
     return ibis.union(seen, joined, distinct=True).order_by("person_id")
 
 
-def upcoming(vocabulary: Vocabulary, as_of_us: int, *, wanted: bool) -> Any:
-    """Return, per person, the earliest `as_of` after this one (`at_us`) that sees something more: an interaction, or that the person joined.
+def upcoming(vocabulary: Vocabulary, as_of_us: int, *, wanted: bool, limited: bool = False) -> Any:
+    """Return, per person, the earliest `as_of` after this one (`at_us`) that sees something else.
 
-    With `wanted`, only of the persons of that relation.
+    That is an interaction more, that the person joined, or, where rows are `limited`, an interaction less. With `wanted`, only of the persons of that relation.
     """
-    source, known = interactions(), people(vocabulary)
+    source, known = interactions(limited=limited), people(vocabulary)
     parts = [  # apart, so that each is answered from the files' own statistics where nothing lies ahead
-        later.select(later.person_id, at_us=ibis.greatest(later.occurred_us + 1, later.received_us))
-        for later in (source.filter(source.occurred_us >= as_of_us), source.filter(source.received_us > as_of_us))
+        entering(later) for later in (source.filter(source.occurred_us >= as_of_us), source.filter(source.received_us > as_of_us))
     ]
+    if limited:
+        seen = visible(source, as_of_us)
+        parts.append(seen.filter(seen.until_us < NEVER).select(seen.person_id, at_us=seen.until_us))
     joining = known.filter(known.joined_us >= as_of_us).select("person_id", at_us=known.joined_us + 1)
     both = ibis.union(*parts, joining)
     if wanted:
         both = both.semi_join(ibis.table({"person_id": "string"}, name="wanted"), "person_id")
     return both.group_by("person_id").agg(at_us=both.at_us.min())
+
+
+def entering(later: Any) -> Any:
+    """Return when interactions become visible, (person_id, at_us), without those that are past their limit by then."""
+    at_us = ibis.greatest(later.occurred_us + 1, later.received_us)
+    later = later.filter(later.until_us > at_us) if "until_us" in later.columns else later
+    return later.select(later.person_id, at_us=ibis.greatest(later.occurred_us + 1, later.received_us))
 
 
 def attributes(vocabulary: Vocabulary) -> Any:
@@ -143,9 +159,9 @@ def span() -> Any:
     return source.aggregate(first_us=source.occurred_us.min(), last_us=source.occurred_us.max())
 
 
-def source_types() -> Any:
-    """Return what the table `sources` says of each source: source_id and type."""
-    return ibis.table({"source_id": "string", "type": "string"}, name="sources")
+def sources() -> Any:
+    """Return what the table `sources` says of each source: source_id, type, expires_us (null for never) and collected_how."""
+    return ibis.table({"source_id": "string", "type": "string", "expires_us": "int64", "collected_how": "string"}, name="sources")
 
 
 def topic_texts() -> Any:

@@ -156,9 +156,9 @@ class Plan:
         return pa.table({"cell": pa.array(np.arange(size, dtype=np.int32)), "topic": topic, "is_answer": answers, "is_person": people})
 
 
-def base(vocabulary: Vocabulary, as_of_us: int) -> Any:
+def base(vocabulary: Vocabulary, as_of_us: int, *, limited: bool = False) -> Any:
     """Return the relation `rows` of the whole base: people numbered from 0 in the order of their ids' bytes."""
-    people = query.visible_people(vocabulary, as_of_us)
+    people = query.visible_people(vocabulary, as_of_us, limited=limited)
     row = ibis.row_number().over(ibis.window(order_by="person_id")).cast("int32")
     return people.select(row=row, person_id=people.person_id, as_of_us=ibis.literal(as_of_us, type="int64"))
 

@@ -1,7 +1,7 @@
 """Published vectors brought up to a later time: only the people are built again whom something has changed for.
 
 They are those with newly stored interactions, with another row of `people`, and those for whom time alone changes something: an interaction leaves
-a window, or one that was stored already becomes visible. All others stay as they are, because times since are whole UTC days and the base as
+a window, is past its limit, or was stored already and becomes visible. All others stay as they are, because times since are whole UTC days and the base as
 a whole is taken as it was at the day's first build. So a refresh equals `build(…, context=…)` with that context.
 """
 
@@ -23,6 +23,7 @@ from features.catalogue import catalogue
 from features.context import Context
 from features.definition import definitions_hash
 from features.engine import Engine
+from features.entering import SOURCES, Entering
 from features.matrix import InFile, spare
 from features.patches import Patch
 from features.publication import build_into, open_version, publish_patch, publish_whole
@@ -50,11 +51,13 @@ class Refreshed:
         return f"{self.rows:,} people, {self.rebuilt:,} of them built again, {self.added:,} new, {self.removed:,} gone"
 
 
-def refresh(history: StoredTables, vocabulary: Vocabulary, as_of: datetime, folder: str | Path, *, progress: Progress | None = None) -> Refreshed:
-    """Publish the vectors of the whole base as of `as_of` into `folder`, building again only whom it must.
+def refresh(
+    history: StoredTables, vocabulary: Vocabulary, as_of: datetime, folder: str | Path, *, own: bool = False, progress: Progress | None = None
+) -> Refreshed:
+    """Publish the vectors of the whole base as of `as_of` into `folder`, building again only whom it must; `own` as in `features.vectors.build`.
 
-    Everyone is built anew, with a context of their own, where nothing is published yet, where the catalogue, `audience.toml` or the
-    types of sources are others, where `as_of` is on another UTC day than the published context, or before the published time. Readers switch at once and
+    Everyone is built anew, with a context of their own, where nothing is published yet, where the catalogue, `audience.toml` or what the sources say of
+    their rows is another, where `as_of` is on another UTC day than the published context, or before the published time. Readers switch at once and
     keep what they have open; a crash leaves the version before. Raises VectorsError.
     """
     folder = Path(folder)
@@ -64,9 +67,9 @@ def refresh(history: StoredTables, vocabulary: Vocabulary, as_of: datetime, fold
     with contextlib.suppress(VectorsError):
         version, said = published.current(folder)
         previous = open_version(version, said, patched=False)
-    why = _whole(previous, history, vocabulary, as_of)
+    why = _whole(previous, history, vocabulary, as_of, own=own)
     if why is not None or previous is None:
-        made = build_into(history, vocabulary, as_of, folder, progress=progress)
+        made = build_into(history, vocabulary, as_of, folder, own=own, progress=progress)
         return Refreshed(len(made), len(made), whole=why)
     progress("what has changed", 0.0)
     touched, gone = _touched(previous, history, vocabulary, as_of_us)
@@ -77,6 +80,7 @@ def refresh(history: StoredTables, vocabulary: Vocabulary, as_of: datetime, fold
         versions=None,
         people=touched.to_pylist(),
         given=previous.context,
+        own=own,
         progress=lambda stage, share: progress(stage, 0.9 * share),
     )
     changed = _Changed.of(previous, part, touched, gone)
@@ -85,7 +89,7 @@ def refresh(history: StoredTables, vocabulary: Vocabulary, as_of: datetime, fold
     return Refreshed(len(previous) + len(changed.new) - len(changed.removed), len(part), len(changed.new), len(changed.removed))
 
 
-def _whole(previous: Vectors | None, history: StoredTables, vocabulary: Vocabulary, as_of: datetime) -> str | None:
+def _whole(previous: Vectors | None, history: StoredTables, vocabulary: Vocabulary, as_of: datetime, *, own: bool) -> str | None:
     """Return why everyone has to be built anew, or None."""
     if previous is None or previous.context is None or previous.upkeep is None:
         return "nothing that could be refreshed was published before"
@@ -95,9 +99,23 @@ def _whole(previous: Vectors | None, history: StoredTables, vocabulary: Vocabula
         "the features are defined in another way": previous.definitions_hash != definitions_hash(catalogue(vocabulary)),
         f"the published vectors are of a later time, {previous.as_of:%Y-%m-%d %H:%M} UTC": as_of < previous.as_of,
         "a new day has begun (UTC)": as_of.astimezone(UTC).date() != day,
-        "the sources have changed": bool(vocabulary.source_types) and list(previous.table_files.get("sources", [])) != names_of(history.files("sources")),
+        "they were made of other rows": previous.own != own,
     }
-    return next((words for words, true in reasons.items() if true), None)
+    found = next((words for words, true in reasons.items() if true), None)
+    return found or ("the sources have changed" if _other_sources(previous, history, vocabulary) else None)
+
+
+def _other_sources(previous: Vectors, history: StoredTables, vocabulary: Vocabulary) -> bool:
+    """Return whether the sources say something else than they did of which rows enter and of their types."""
+    paths = history.files("sources")
+    if list(previous.table_files.get("sources", [])) == names_of(paths):
+        return False
+    marks = []
+    with Engine() as engine:
+        for files in (paths, _before(previous, history, "sources")):
+            engine.files("sources", files, SOURCES)
+            marks.append(Entering.of(engine.run(query.sources()).to_pylist(), vocabulary, own=previous.own).marks())
+    return marks[0] != marks[1]
 
 
 def _touched(previous: Vectors, history: StoredTables, vocabulary: Vocabulary, as_of_us: int) -> tuple[pa.LargeStringArray, NDArray[np.int64]]:
@@ -110,8 +128,10 @@ def _touched(previous: Vectors, history: StoredTables, vocabulary: Vocabulary, a
         found.append(coming.filter(pc.less_equal(coming.column("at_us"), as_of_us)).column("person_id").combine_chunks())
         gone = np.empty(0, dtype=np.int64)
         if _deleted(previous, history):
-            relations = Relations(engine, history, vocabulary)
-            base = relations.engine.run(query.visible_people(vocabulary, as_of_us)).column("person_id").cast(pa.large_string()).combine_chunks()
+            relations = Relations(engine, history, vocabulary, own=previous.own)
+            base = relations.engine.run(query.visible_people(vocabulary, as_of_us, limited=relations.limited)).column("person_id")
+            base = base.cast(pa.large_string()).combine_chunks()
+            found.append(coming.column("person_id").combine_chunks())  # whoever was deleted is not expected any more
             gone = np.flatnonzero(pc.is_null(pc.index_in(previous.person_ids, value_set=base)).to_numpy(zero_copy_only=False))
     touched = pc.unique(pa.concat_arrays([one.cast(pa.large_string()) for one in found]))
     return touched.take(pc.sort_indices(touched)), gone
@@ -131,7 +151,7 @@ def _of_changed_rows(engine: Engine, previous: Vectors, history: StoredTables, v
     """Return whose row of `people` is another one, or is new."""
     if history.versions()["people"] == previous.table_versions["people"]:
         return pa.array([], pa.string())
-    columns = people_columns(vocabulary)
+    columns = people_columns(vocabulary) | ({"source_id": ("source_id", "VARCHAR")} if previous.own else {})
     engine.files("people_then", _before(previous, history, "people"), columns)
     engine.files("people_now", history.files("people"), columns)
     other = "SELECT * FROM people_{0} EXCEPT SELECT * FROM people_{1}"
@@ -151,19 +171,20 @@ def _before(previous: Vectors, history: StoredTables, table: str) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class _Changed:
-    """`rows` of the vectors before get the rows `of_part` of the part; `new` rows of the part are new people; `removed` rows go."""
+    """`rows` of the vectors before get the rows `of_part` of the part; `new` rows of the part are new people; `removed` rows go; `touched` were looked at."""
 
     rows: NDArray[np.int64]
     of_part: NDArray[np.int64]
     new: NDArray[np.int64]
     removed: NDArray[np.int64]
+    touched: pa.LargeStringArray
 
     @classmethod
     def of(cls, previous: Vectors, part: Vectors, touched: pa.LargeStringArray, gone: NDArray[np.int64]) -> _Changed:
         places = previous.rows(part.person_ids.to_pylist())
         asked = previous.rows(touched.to_pylist())
         removed = np.union1d(np.setdiff1d(asked[asked >= 0], places), gone)
-        return cls(places[places >= 0], np.flatnonzero(places >= 0), np.flatnonzero(places < 0), removed)
+        return cls(places[places >= 0], np.flatnonzero(places >= 0), np.flatnonzero(places < 0), removed, touched)
 
 
 def _publish(previous: Vectors, part: Vectors, changed: _Changed, version: Path, folder: Path) -> None:
@@ -186,9 +207,8 @@ def _joined(previous: Vectors, part: Vectors, ids: pa.LargeStringArray, changed:
     assert part.upkeep is not None
     due = np.concatenate([previous.upkeep.due, part.upkeep.due[changed.new]])
     due[changed.rows] = part.upkeep.due[changed.of_part]
-    known = pa.concat_arrays([part.person_ids, part.upkeep.newcomers.column("person_id").combine_chunks()])
     coming = previous.upkeep.newcomers
-    waiting = coming.filter(pc.invert(pc.is_in(coming.column("person_id"), value_set=known)))
+    waiting = coming.filter(pc.invert(pc.is_in(coming.column("person_id"), value_set=changed.touched)))
     return Vectors(
         person_ids=ids,
         matrix=np.broadcast_to(np.float32(np.nan), (len(ids), len(part.names))),
@@ -201,6 +221,7 @@ def _joined(previous: Vectors, part: Vectors, ids: pa.LargeStringArray, changed:
         context=part.context,
         upkeep=Upkeep(due, pa.concat_tables([waiting.cast(part.upkeep.newcomers.schema), part.upkeep.newcomers])),
         table_files=part.table_files,
+        own=part.own,
     )
 
 
@@ -238,14 +259,16 @@ def replay(history: StoredTables, vocabulary: Vocabulary, was: Vectors, *, peopl
         raise VectorsError("these vectors do not say what the base as a whole was; only published vectors of one time can be built again")
     context = was.context
     if (context.as_of, dict(context.table_versions)) != (was.as_of, dict(was.table_versions)):
-        context = _context(history, vocabulary, context)
+        context = _context(history, vocabulary, context, own=was.own)
     given = None if people is None and context is was.context else context
-    return builder.build_base(history, vocabulary, was.as_of, versions=was.table_versions, people=people, given=given, progress=lambda _stage, _share: None)
+    return builder.build_base(
+        history, vocabulary, was.as_of, versions=was.table_versions, people=people, given=given, own=was.own, progress=lambda _stage, _share: None
+    )
 
 
-def _context(history: StoredTables, vocabulary: Vocabulary, was: Context) -> Context:
+def _context(history: StoredTables, vocabulary: Vocabulary, was: Context, *, own: bool) -> Context:
     """Return the context built again from its own time and versions."""
-    found = builder.base_context(history, vocabulary, was.as_of, versions=was.table_versions, progress=lambda _stage, _share: None)
+    found = builder.base_context(history, vocabulary, was.as_of, versions=was.table_versions, own=own, progress=lambda _stage, _share: None)
     if found.to_state() != was.to_state():
         raise VectorsError("the base as a whole cannot be built again as it was: people were deleted since, or tables were changed by hand")
     return found

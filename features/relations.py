@@ -12,6 +12,7 @@ import pyarrow as pa
 from features import query
 from features.calendar import Offset, offsets
 from features.engine import Engine
+from features.entering import SOURCES, Entering
 from features.vocabulary import Vocabulary
 
 INTERACTIONS = {
@@ -28,7 +29,6 @@ INTERACTIONS = {
     "is_machine": ("is_machine", "BOOLEAN"),
     "batch_id": ("batch_id", "VARCHAR"),
 }
-_SOURCES = {"source_id": ("source_id", "VARCHAR"), "type": ("type", "VARCHAR")}
 
 
 class StoredTables(Protocol):
@@ -52,6 +52,10 @@ class Runner(Protocol):
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make the relation `name` from an Arrow table."""
+        ...
+
+    def define(self, name: str, expression: object) -> None:
+        """Make the relation `name` of an Ibis expression, which is run whenever the relation is read."""
         ...
 
     def between(self, name: str, source: str, column: str, low: str | None = None, high: str | None = None) -> None:
@@ -79,7 +83,8 @@ class Relations:
     """The relations `interactions`, `people` and the codes of `query.CODES`, on one engine, at stated versions.
 
     `between` narrows `interactions` and `people` to a range of person ids; at first they hold everything, or the range from `low` to `high`.
-    The codes of several topics are those of what they hold at first.
+    The codes of several topics are those of what they hold at first. Rows that may not enter are not there (`features.entering`): `own` leaves out what this
+    organisation did not collect itself, and where rows may end (`limited`), `interactions` says until when each counts.
     """
 
     def __init__(
@@ -91,20 +96,38 @@ class Relations:
         *,
         low: str | None = None,
         high: str | None = None,
+        own: bool = False,
     ) -> None:
         present = history.versions()
         self.engine = engine
         self.vocabulary = vocabulary
         self.versions = {table: int((versions or present).get(table, present.get(table, -1))) for table in ("interactions", "people", "sources")}
-        columns = {"interactions": INTERACTIONS, "people": people_columns(vocabulary), "sources": _SOURCES}
-        self.files: dict[str, list[str]] = {}
-        for table, version in self.versions.items():
-            name = "sources" if table == "sources" else f"all_{table}"
-            paths = history.files(table, version) if version >= 0 else []
-            self.files[table] = names_of(paths)
-            engine.files(name, paths, columns[table])
+        self._paths = {table: history.files(table, version) if version >= 0 else [] for table, version in self.versions.items()}
+        self.files = {table: names_of(paths) for table, paths in self._paths.items()}
+        engine.files("sources", self._paths["sources"], SOURCES)
+        self.entering = Entering.of(engine.run(query.sources()).to_pylist(), vocabulary, own=own)
+        self.limited = self.entering.limited
+        self._stored()
         self.between(low, high)
         self._codes()
+
+    def _stored(self) -> None:
+        """Make the relations `all_interactions` and `all_people` of what may enter."""
+        engine, entering, people = self.engine, self.entering, people_columns(self.vocabulary)
+        for name, table in entering.tables().items() if entering.own or entering.limited else ():
+            engine.register(name, table)
+        if entering.own or entering.limited:
+            interactions = INTERACTIONS | ({"collected_how": ("collected_how", "VARCHAR")} if entering.own else {})
+            engine.files("stored_interactions", self._paths["interactions"], interactions)
+            engine.define("all_interactions", entering.interactions(interactions))
+        else:
+            engine.files("all_interactions", self._paths["interactions"], INTERACTIONS)
+        if entering.own:
+            people |= {"source_id": ("source_id", "VARCHAR")}
+            engine.files("stored_people", self._paths["people"], people)
+            engine.define("all_people", entering.people(people))
+        else:
+            engine.files("all_people", self._paths["people"], people)
 
     def between(self, low: str | None = None, high: str | None = None) -> None:
         """Narrow `interactions` and `people` to the persons between two ids, both included."""
@@ -141,7 +164,7 @@ class Relations:
         self.engine.register("channel_codes", _table([(channel.id, code) for code, channel in enumerate(vocabulary.channels)], "channel_codes"))
         self.engine.register("topic_codes", self.topic_codes())
         types = {item.id: code for code, item in enumerate(vocabulary.source_types)}
-        sources = self.engine.run(query.source_types()).to_pylist() if types else []
+        sources = self.entering.sources.values() if types else ()
         self.engine.register("source_codes", _table([(one["source_id"], types.get(one["type"], len(types))) for one in sources], "source_codes"))
 
 

@@ -117,6 +117,10 @@ class Spark:
         """Make the relation `name` from an Arrow table in memory."""
         self._session.createDataFrame(table).createOrReplaceTempView(name)
 
+    def define(self, name: str, expression: object) -> None:
+        """Make the relation `name` of an Ibis expression, which is run whenever the relation is read."""
+        self._session.sql(query.to_sql(expression, self.dialect)).createOrReplaceTempView(name)
+
     def between(self, name: str, source: str, column: str, low: str | None = None, high: str | None = None) -> None:
         """Make the relation `name` of those records of `source` whose text `column` lies between `low` and `high`, both included."""
         frame = self._session.table(source)
@@ -179,6 +183,7 @@ def build_vectors(
     spark: Spark,
     versions: Mapping[str, int] | None = None,
     context: Context | None = None,
+    own: bool = False,
     progress: Progress | None = None,
 ) -> Vectors:
     """Return the vectors of the whole base as of a time, as `features.vectors.build` does, made by Spark and collected batch by batch.
@@ -187,7 +192,7 @@ def build_vectors(
     this process's memory: `write_vectors`. Raises VectorsError.
     """
     tell = progress or _silent
-    return collect(spark, group(spark, history, vocabulary, as_of, versions=versions, given=context, progress=tell), tell)
+    return collect(spark, group(spark, history, vocabulary, as_of, versions=versions, given=context, own=own, progress=tell), tell)
 
 
 def write_vectors(
@@ -199,11 +204,12 @@ def write_vectors(
     spark: Spark,
     versions: Mapping[str, int] | None = None,
     context: Context | None = None,
+    own: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the vectors of the whole base to the location `into`, from where Spark runs, and return the manifest: see `write`."""
     tell = progress or _silent
-    return write(spark, group(spark, history, vocabulary, as_of, versions=versions, given=context, progress=tell), into, tell)
+    return write(spark, group(spark, history, vocabulary, as_of, versions=versions, given=context, own=own, progress=tell), into, tell)
 
 
 def collect(spark: Spark, made: Grouped, progress: Progress = lambda _stage, _share: None) -> Vectors:
@@ -226,6 +232,7 @@ def collect(spark: Spark, made: Grouped, progress: Progress = lambda _stage, _sh
         table_versions=made.table_versions,
         vocabulary_fingerprint=made.vocabulary_fingerprint,
         context=made.context,
+        own=made.own,
     )
 
 
@@ -247,6 +254,7 @@ def write(spark: Spark, made: Grouped, into: str, progress: Progress = lambda _s
         "table_versions": dict(made.table_versions),
         "vocabulary_fingerprint": made.vocabulary_fingerprint,
         "context": made.context.to_state(),
+        "own": made.own,
     }
     spark.write_text(json.dumps(manifest, sort_keys=True), _inside(into, "manifest"))
     progress("vectors", 1.0)

@@ -35,8 +35,8 @@ NEVER = 2**62
 class Upkeep(NamedTuple):
     """When vectors change though nothing more is stored.
 
-    `due` (n,) int64 microseconds: the first `as_of` at which an interaction leaves one of the row's windows, or at which one that is stored
-    already becomes visible; 2^62 where there is none. `newcomers` (person_id, at_us): who enters the base later, and when.
+    `due` (n,) int64 microseconds: the first `as_of` at which an interaction leaves one of the row's windows or is past its limit, or at which one that is
+    stored already becomes visible; 2^62 where there is none. `newcomers` (person_id, at_us): who enters the base later, and when.
     """
 
     due: NDArray[np.int64]
@@ -67,6 +67,8 @@ class Vectors:
         The base as a whole, as these vectors see it; None where rows of several times see several.
     upkeep
         What a later refresh needs to know; only vectors of a whole base have it.
+    own
+        Whether they were made of this organisation's own rows alone (`features.entering`), the base as a whole included.
     """
 
     person_ids: pa.LargeStringArray
@@ -80,6 +82,7 @@ class Vectors:
     context: Context | None = None
     upkeep: Upkeep | None = None
     table_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    own: bool = False
 
     def __post_init__(self) -> None:
         """Check that rows and columns agree in number."""
@@ -151,18 +154,19 @@ def build(
     versions: Mapping[str, int] | None = None,
     people: Sequence[str] | None = None,
     context: Context | None = None,
+    own: bool = False,
     progress: Progress | None = None,
 ) -> Vectors:
     """Return the vectors of the whole base as of a time, sorted by person id.
 
     The base: people without `joined_at` or with one before `as_of`, and persons with a visible interaction (one that occurred before
-    `as_of` and was received at `as_of` or before). `people` keeps only these of the base and changes nothing else. `versions` names
-    the tables' versions to read; without it, the present ones. `context` is what is known of the base as a whole; without it, that of
-    `as_of`. Raises VectorsError for an `as_of` without a time zone.
+    `as_of`, was received at `as_of` or before, and is not past its limit; with `own`, one that this organisation collected itself). `people` keeps
+    only these of the base and changes nothing else. `versions` names the tables' versions to read; without it, the present ones. `context` is what is known
+    of the base as a whole; without it, that of `as_of`. Raises VectorsError for an `as_of` without a time zone.
     """
     from features import builder  # noqa: PLC0415 - the server opens vectors and never builds them; ibis and numba take seconds to import
 
-    made = builder.build_base(history, vocabulary, as_of, versions=versions, people=people, given=context, progress=progress or _silent)
+    made = builder.build_base(history, vocabulary, as_of, versions=versions, people=people, given=context, own=own, progress=progress or _silent)
     return made if people is None else replace(made, upkeep=None)
 
 
@@ -173,16 +177,17 @@ def build_rows(
     *,
     versions: Mapping[str, int] | None = None,
     context: Context | None = None,
+    own: bool = False,
     progress: Progress | None = None,
 ) -> Vectors:
     """Return the vectors of `rows` (columns person_id and as_of, the latter with a time zone), in their order; people may repeat.
 
     A person whom the tables do not know gets a row of no interactions and unknown attributes. Without `context`, each row sees the base
-    as of its own time, or, where there are more than 64 times, as of the start of its UTC day, month or year. Raises VectorsError.
+    as of its own time, or, where there are more than 64 times, as of the start of its UTC day, month or year. `own` as in `build`. Raises VectorsError.
     """
     from features import builder  # noqa: PLC0415 - as above
 
-    return builder.build_asked(history, vocabulary, rows, versions=versions, given=context, progress=progress or _silent)
+    return builder.build_asked(history, vocabulary, rows, versions=versions, given=context, own=own, progress=progress or _silent)
 
 
 def _family(name: str) -> str:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from features.demobilisation import demobilising
+from features.permission.retention import Retention
 from features.permission.special_columns import by_content, by_name
 
 LANGUAGES = ("en", "fr", "nl")
@@ -190,6 +191,7 @@ class Vocabulary(Frozen):
     half_lives_days: tuple[int, ...] = (7, 30, 180)
     timezone: str = "UTC"
     leave_out: tuple[str, ...] = ()
+    retention: Retention = Field(default_factory=Retention)
 
     @model_validator(mode="after")
     def _ids_are_well_formed(self) -> Vocabulary:
@@ -212,6 +214,10 @@ class Vocabulary(Frozen):
             for answered in kind.answers:
                 if answered not in sent:
                     raise ValueError(f"[kinds.{kind.id}] answers {answered!r}, which is not a kind with direction = 'out'{_did_you_mean(answered, sent)}")
+        kinds = {kind.id for kind in self.kinds}
+        for kept in self.retention.kinds:
+            if kept not in kinds:
+                raise ValueError(f"[retention.kinds] {kept!r} is not among [kinds]{_did_you_mean(kept, kinds)}")
         return self
 
     @model_validator(mode="after")
@@ -276,8 +282,10 @@ class Vocabulary(Frozen):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of all that the vocabulary says; labels included."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        """SHA-256 (hex) of all that the vocabulary says, labels included, and of how long rows count."""
+        limits = self.retention.limits
+        said = self.model_dump(mode="json", exclude={"retention"}) | ({"retention": limits} if limits else {})
+        text = json.dumps(said, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @cached_property
@@ -309,7 +317,7 @@ def _did_you_mean(given: str, known: set[str]) -> str:
 def parse_vocabulary(document: Mapping[str, Any]) -> Vocabulary:
     """Return the vocabulary of a parsed `audience.toml`, whose `[kinds.x]` tables become `Kind(id="x", …)`.
 
-    `document` holds the groups `kinds`, `channels`, `topics`, `attributes`, `source_types`, `experiments` and `features`; other keys are the
+    `document` holds the groups `kinds`, `channels`, `topics`, `attributes`, `source_types`, `experiments`, `features` and `retention`; other keys are the
     workspace's own and are left alone. Raises VocabularyError, one line per fault.
     """
     fields: dict[str, Any] = dict(document.get("features", {}))
@@ -318,6 +326,7 @@ def parse_vocabulary(document: Mapping[str, Any]) -> Vocabulary:
         if not isinstance(items, Mapping) or not all(isinstance(item, Mapping) for item in items.values()):
             raise VocabularyError(f"audience.toml: [{group}] holds tables such as [{group}.example], given {items!r}")
         fields[group] = tuple({"id": identifier, **item} for identifier, item in items.items())
+    fields["retention"] = document.get("retention", {})
     try:
         return Vocabulary(**fields)
     except ValidationError as error:
@@ -342,4 +351,6 @@ def _fault(fault: Any, fields: Mapping[str, Any]) -> str:
         }
         allowed = set(models[path[0]].model_fields) - {"id"}
         hint = f"; allowed: {', '.join(sorted(allowed))}{_did_you_mean(str(path[-1]), allowed)}"
+    if fault["type"] == "extra_forbidden" and path and path[0] == "retention":
+        hint = f"; allowed: {', '.join(Retention.model_fields)}{_did_you_mean(str(path[-1]), set(Retention.model_fields))}"
     return f"audience.toml: {where}{fault['msg'].removeprefix('Value error, ')}{given}{hint}"

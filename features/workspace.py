@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from features.permission.retention import Retention
 from features.permission.settings import PermissionFault, PermissionSettings, parse_permission
 from features.vocabulary import Frozen, Language, Vocabulary, VocabularyError, parse_vocabulary
 
@@ -77,6 +78,16 @@ class Workspace:
         return self.root / "vectors"
 
     @property
+    def own_vectors(self) -> Path:
+        """Published vectors of this organisation's own rows alone; there when rows from elsewhere are stored."""
+        return self.root / "vectors-own"
+
+    @property
+    def retention(self) -> Retention:
+        """How long rows count: the `[retention]` table."""
+        return self.vocabulary.retention
+
+    @property
     def models(self) -> Path:
         """Checked and signed copies of the promoted models: all that the server reads."""
         return self.root / "models"
@@ -140,7 +151,7 @@ def create(folder: str | Path) -> Path:
 
 
 _STARTER = Path(__file__).with_name("starter.toml")
-_OWN = {"workspace", "audit", "permission", "uses", "notices", "processing", "training"}
+_OWN = {"workspace", "audit", "permission", "uses", "notices", "processing", "retention", "training"}
 _TABLES = _OWN | {"features", "kinds", "channels", "topics", "attributes", "source_types", "experiments"}
 
 

@@ -61,22 +61,22 @@ class Activity:
 def activities(workspace: Workspace, untils: Sequence[datetime], *, days: int, versions: Mapping[str, int] | None = None) -> list[Activity]:
     """Return what was done and sent in the `days` before each moment, as far as it was known then; `versions` names the tables' versions."""
     with Engine() as engine:
-        Relations(engine, History(workspace.tables, workspace.vocabulary), workspace.vocabulary, versions)
-        return [_activity(engine, workspace.vocabulary, until, days) for until in untils]
+        relations = Relations(engine, History(workspace.tables, workspace.vocabulary), workspace.vocabulary, versions)
+        return [_activity(engine, workspace.vocabulary, until, days, limited=relations.limited) for until in untils]
 
 
-def _activity(engine: Engine, vocabulary: Vocabulary, until: datetime, days: int) -> Activity:
+def _activity(engine: Engine, vocabulary: Vocabulary, until: datetime, days: int, *, limited: bool) -> Activity:
     until_us = (until - _EPOCH) // datetime.resolution
-    spread = engine.run(_spread(until_us, days)).to_pylist()[0]
+    spread = engine.run(_spread(until_us, days, limited=limited)).to_pylist()[0]
     interactions, squares = float(spread["interactions"] or 0), float(spread["squares"] or 0)
     return Activity(
         until=until.isoformat(),
         days=days,
-        people=int(engine.run(_people(vocabulary, until_us)).column("people")[0].as_py()),
+        people=int(engine.run(_people(vocabulary, until_us, limited=limited)).column("people")[0].as_py()),
         interactions=int(interactions),
         effective=interactions**2 / squares if squares else 0.0,
         last=None if spread["last_us"] is None else (_EPOCH + int(spread["last_us"]) * datetime.resolution).isoformat(),
-        shares=shares(engine.run(_cells(until_us, days))),
+        shares=shares(engine.run(_cells(until_us, days, limited=limited))),
     )
 
 
@@ -103,26 +103,26 @@ def shares(cells: pa.Table) -> dict[str, dict[str, float]]:
     return {dimension: {value: number / sum(found.values()) for value, number in sorted(found.items())} for dimension, found in counts.items()}
 
 
-def _window(until_us: int, days: int) -> Any:
-    source = query.interactions()
-    return source.filter(source.occurred_us >= until_us - days * DAY, source.occurred_us < until_us, source.received_us <= until_us)
+def _window(until_us: int, days: int, *, limited: bool) -> Any:
+    source = query.interactions(limited=limited)
+    return query.visible(source.filter(source.occurred_us >= until_us - days * DAY), until_us)
 
 
-def _cells(until_us: int, days: int) -> Any:
+def _cells(until_us: int, days: int, *, limited: bool) -> Any:
     """Return how many interactions there are of each combination of kind, channel, text of topics and maker."""
-    seen = _window(until_us, days)
+    seen = _window(until_us, days, limited=limited)
     return seen.group_by(list(_CELL)).agg(number=seen.count())
 
 
-def _spread(until_us: int, days: int) -> Any:
+def _spread(until_us: int, days: int, *, limited: bool) -> Any:
     """Return how many interactions people made or were sent, the sum of squares of each person's number, and when the last one happened."""
-    seen = _window(until_us, days)
+    seen = _window(until_us, days, limited=limited)
     seen = seen.filter(~seen.is_machine)
     each = seen.group_by("person_id").agg(number=seen.count(), last_us=seen.occurred_us.max())
     number = each.number.cast("float64")
     return each.aggregate(interactions=number.sum(), squares=(number * number).sum(), last_us=each.last_us.max())
 
 
-def _people(vocabulary: Vocabulary, until_us: int) -> Any:
-    known = query.visible_people(vocabulary, until_us)
+def _people(vocabulary: Vocabulary, until_us: int, *, limited: bool) -> Any:
+    known = query.visible_people(vocabulary, until_us, limited=limited)
     return known.aggregate(people=known.count())

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.permission.retention import Retention
 from features.tables import TABLES, arrow_schema
 from features.vocabulary import Attribute, Channel, Kind, SourceType, Topic, Vocabulary
 
@@ -39,6 +40,22 @@ SOURCES = [
     {"source_id": f"s{n}", "type": kind, "collected_how": "observed", "collected_at": NOW, "political_purpose_stated": False, "supports_sponsor": False}
     for n, kind in enumerate(("petition", "event", "broker"))
 ]
+
+
+def random_rules(seed):
+    """Return words with random limits of how long rows count, and sources that end at random times and were collected in random ways."""
+    draw = random.Random(seed)
+    days = [7, 30, 60, 400, 790]
+    retention = Retention(
+        interactions=draw.choice([None, 400, 790]),
+        kinds={kind: draw.choice(days) for kind in draw.sample(["opened", "sent", "gift", "stated"], draw.randrange(4))},
+        source_types={kind: draw.choice(days) for kind in draw.sample(["petition", "event", "broker"], draw.randrange(3))},
+    )
+    ends = [None, None, NOW, NOW + timedelta(microseconds=1), NOW + timedelta(hours=3), NOW - timedelta(days=3), NOW + timedelta(days=99)]
+    ways = ["from_person", "observed", "observed", "third_party", "public"]
+    return WORDS.model_copy(update={"retention": retention}), [row | {"expires_at": draw.choice(ends), "collected_how": draw.choice(ways)} for row in SOURCES]
+
+
 EDGES = [timedelta(days=days, seconds=seconds) for days in (0, 7, 30, 400) for seconds in (-1, 0, 1)] + [timedelta(microseconds=n) for n in (-1, 1)]
 CLOCKS = [datetime(2026, 3, 29, hour, minute, tzinfo=UTC) for hour in (0, 1) for minute in (0, 59)] + [datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC)]
 
@@ -60,7 +77,7 @@ def interaction(draw, number, person=None):
         "direction": "out" if kind in {"sent", "called"} else "in",
         "value": draw.choice([None, 5.0, 12.25, 1000.01, -3.5]) if kind in {"gift", "stated"} else None,
         "source_id": draw.choice(["s0", "s1", "s2", "s9"]),
-        "collected_how": "observed",
+        "collected_how": draw.choice(["from_person", "observed", "observed", "observed", "third_party", "public"]),
         "is_machine": draw.random() < 0.1,
         "batch_id": draw.choice(["b1", None]),
     }
@@ -74,7 +91,7 @@ def person(draw, number):
         "area": draw.choice([None, "north", "north", "south"]),
         "joined_at": draw.choice([None, NOW, NOW - timedelta(microseconds=1), NOW - timedelta(days=300), NOW + timedelta(days=3)]),
         "status": "member",
-        "source_id": "s0",
+        "source_id": draw.choice(["s0", "s1", "s2", "s9"]),
         "size": draw.choice([None, 1.0, 4.0]),
         "gender": draw.choice([None, "f", "m", "x y"]),
     }
@@ -123,6 +140,10 @@ class Tables:
     def replace_people(self, people):
         """Store `people` instead of the present ones."""
         self.past["people"].append([self._write("people", people)])
+
+    def replace_sources(self, sources):
+        """Store `sources` instead of the present ones."""
+        self.past["sources"].append([self._write("sources", sources)])
 
     def delete(self, ids):
         """Delete people from everything."""

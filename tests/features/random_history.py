@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.permission.retention import Retention
 from features.tables import TABLES, arrow_schema
 from features.vocabulary import Attribute, Channel, Kind, SourceType, Topic, Vocabulary
 
@@ -53,14 +54,25 @@ class Stored:
         return dict.fromkeys(self._files, 0)
 
 
-def random_tables(seed, people=60, interactions=1500, words=WORDS):
-    """Tables by name: some people without a history, some in it whom `people` does not know, some who joined later."""
+LIMITED = WORDS.model_copy(update={"retention": Retention(interactions=1500, kinds={"opened": 40, "gift": 90}, source_types={"broker": 30})})
+"""The same words, with rows that end."""
+
+
+def random_tables(seed, people=60, interactions=1500, words=WORDS, *, ending=False):
+    """Tables by name: some people without a history, some in it whom `people` does not know, some who joined later; `ending`: sources that end."""
     random = np.random.default_rng(seed)
     ids = np.array([f"s:{number}" for number in range(people - 2)] + ["é:1", "\U0001f600:1"])
     return {
         "interactions": _interactions(random, ids[: -people // 10], interactions, words),
         "people": _people(random, ids[people // 10 :], words),
-        "sources": _table("sources", words, source_id=["p1", "p2", "e1", "o1"], type=["petition", "petition", "event", "broker"]),
+        "sources": _table(
+            "sources",
+            words,
+            source_id=["p1", "p2", "e1", "o1"],
+            type=["petition", "petition", "event", "broker"],
+            expires_at=[None, AS_OF, AS_OF + timedelta(microseconds=1), None] if ending else [None] * 4,
+            collected_how=["from_person", "from_person", "observed", "third_party"],
+        ),
     }
 
 
@@ -86,6 +98,7 @@ def _interactions(random, ids, n, words):
         value=[None if missing else one for one, missing in zip(value.tolist(), random.random(n) < 0.4, strict=True)],
         source_id=random.choice(["p1", "p2", "e1", "o1", "unknown"], n),
         is_machine=random.random(n) < 0.05,
+        collected_how=random.choice(["from_person", "observed", "third_party"], n),
     )
 
 
@@ -113,6 +126,7 @@ def _people(random, ids, words):
         joined_at=[None if number % 9 == 0 else AS_OF if number % 11 == 0 else time for number, time in enumerate(joined)],
         size=[(None, float("nan"), 1.0, 2.5)[place] for place in random.choice(4, n)],
         gender=[(None, "f", "m", "unlisted")[place] for place in random.choice(4, n)],
+        source_id=random.choice(["p1", "o1", "unknown"], n),
     )
 
 

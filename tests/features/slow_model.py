@@ -24,19 +24,38 @@ def day(time):
 class SlowModel:
     """The base as of a time: `value(person_id, feature)` for any feature of a vocabulary."""
 
-    def __init__(self, interactions, people, vocabulary, as_of, sources=()):
+    def __init__(self, interactions, people, vocabulary, as_of, sources=(), *, own=False):
         self.words = vocabulary
         self.as_of = as_of
+        self.sources = {row["source_id"]: row for row in sources}
         self.seen = defaultdict(list)
         for row in interactions:
-            if row["occurred_at"] < as_of and row["received_at"] <= as_of:
+            if row["occurred_at"] < as_of and row["received_at"] <= as_of and all(as_of < end for end in self.ends(row)) and (not own or self.is_own(row)):
                 self.seen[row["person_id"]].append(row)
         self.known = {row["person_id"]: row for row in people if row["joined_at"] is None or row["joined_at"] < as_of}
+        if own:
+            self.known = {one: {"joined_at": row["joined_at"]} if self.from_elsewhere(row) else row for one, row in self.known.items()}
         self.base = sorted({*self.seen, *self.known}, key=str.encode)
         self.types = {row["source_id"]: row["type"] for row in sources}
         self.totals = {}
 
     # --- which interactions
+
+    def ends(self, row):
+        """Every time from which on the row does not count."""
+        kept, source = self.words.retention, self.sources.get(row["source_id"], {})
+        if source.get("expires_at") is not None:
+            yield source["expires_at"]
+        for days in (kept.interactions, kept.kinds.get(row["kind"]), kept.source_types.get(source.get("type"))):
+            if days is not None:
+                yield row["occurred_at"] + timedelta(days=days)
+
+    def is_own(self, row):
+        source = self.sources.get(row["source_id"], {})
+        return row["collected_how"] in {"from_person", "observed"} and source.get("collected_how") in {"from_person", "observed"}
+
+    def from_elsewhere(self, person):
+        return person["source_id"] in self.sources and self.sources[person["source_id"]].get("collected_how") not in {"from_person", "observed"}
 
     def topics(self, row):
         listed = [topic for topic in (row["topic"] or "").split(";") if topic in self.words.topic_ids]

@@ -22,7 +22,7 @@ from features.engine import Engine
 from features.evidence import inputs
 from features.lineage import lineage, lineages
 from features.vectors import VectorsError, build, build_rows
-from tests.features.histories import LAWS, NOW, SOURCES, WORDS, Tables, interaction, person
+from tests.features.histories import LAWS, NOW, SOURCES, WORDS, Tables, interaction, person, random_rules
 from tests.features.slow_model import SlowModel
 
 FEATURES = catalogue(WORDS)
@@ -48,10 +48,10 @@ def some_context(seed):
     return Context(NOW, 12, rates, {feature.name: draw.random() for feature in BY_STATISTIC["supply"]}, areas)
 
 
-def histories(interactions, people, folder):
+def histories(interactions, people, folder, sources=SOURCES):
     made = Path(folder)
     made.mkdir(exist_ok=True)
-    return Tables(made, interactions, people)
+    return Tables(made, interactions, people, sources)
 
 
 def again(folder, found, known, context):
@@ -179,13 +179,15 @@ def law_of_eight_histories(seed):
     draw = random.Random(seed)
     interactions, people = some_history(seed, draw.choice([8, 160, 160]))
     found, models, context = [], [], some_context(seed)
+    words, sources = random_rules(seed) if draw.random() < 0.5 else (WORDS, SOURCES)
+    own = draw.random() < 0.3
     with tempfile.TemporaryDirectory() as folder, Engine() as engine:
-        history = histories(interactions, people, f"{folder}/all")
+        history = histories(interactions, people, f"{folder}/all", sources)
         for who in PEOPLE:
             as_of = NOW + draw.choice([0, 0, -1, -40]) * timedelta(days=1)
             features = [draw.choice(BY_STATISTIC[statistic]) for statistic in draw.sample(list(FIELDS), 8)]
-            found += lineages(history, WORDS, who, features, as_of, context=context, engine=engine)
-            models += [(SlowModel(interactions, people, WORDS, as_of, SOURCES), who)] * len(features)
+            found += lineages(history, words, who, features, as_of, context=context, own=own, engine=engine)
+            models += [(SlowModel(interactions, people, words, as_of, sources, own=own), who)] * len(features)
         known = [model.known.get(who) for model, who in models]
         values = again(f"{folder}/again", found, known, context)
     for one, value, (model, who) in zip(found, values, models, strict=True):

@@ -34,7 +34,10 @@ EXPRESSIONS = {
     "upcoming": query.upcoming(WORDS, NOW_US, wanted=True),
     "attributes": query.attributes(WORDS),
     "span": query.span(),
-    "source_types": query.source_types(),
+    "sources": query.sources(),
+    "projection of rows that end": query.projection(PLAN, WORDS, NOW_US, (), limited=True),
+    "visible_people of rows that end": query.visible_people(WORDS, NOW_US, limited=True),
+    "upcoming of rows that end": query.upcoming(WORDS, NOW_US, wanted=False, limited=True),
     "topic_texts": query.topic_texts(),
 }
 

@@ -11,9 +11,12 @@ from features import context, contextual, query, reduction
 from features.catalogue import catalogue
 from features.definition import FIELDS, Feature
 from features.engine import Engine
+from features.entering import Entering
 from features.grouped import group
 from features.layout import layout
 from features.outcomes import engagements, first_seen
+from features.permission.retention import Retention
+from features.relations import INTERACTIONS, people_columns
 from features.vectors import build
 from features.vocabulary import Channel, Kind, Vocabulary
 from tests.features.random_history import AS_OF, WORDS, Stored, random_tables
@@ -21,7 +24,7 @@ from tests.features.random_history import AS_OF, WORDS, Stored, random_tables
 AGREED = {
     "tables": {"UnboundTable", "Field", "Project", "Filter", "Aggregate", "Union", "Distinct", "Sort", "SortKey", "JoinChain", "JoinLink", "JoinReference"},
     "conditions": {"Or", "Not", "Equals", "NotEquals", "Less", "LessEqual", "Greater", "GreaterEqual", "Between", "IsNull", "NotNull", "InValues", "IsNan"},
-    "choices": {"IfElse", "SearchedCase", "SimpleCase", "Coalesce", "NullIf", "Greatest", "Literal", "Cast"},
+    "choices": {"IfElse", "SearchedCase", "SimpleCase", "Coalesce", "NullIf", "Greatest", "Least", "Literal", "Cast"},
     "numbers": {"Add", "Subtract", "Multiply", "Divide", "FloorDivide", "Modulus", "Floor", "Abs", "Log2"},
     "reductions": {"Sum", "Min", "Max", "CountStar"},
     "order": {"WindowFunction", "RowNumber", "Lag"},
@@ -33,13 +36,18 @@ logarithms of 0, division by 0, decimals, whatever is approximate, and anything 
 PLAN = reduction.Plan(layout(catalogue(WORDS), WORDS), WORDS)
 FORMULAS = context.formulas(PLAN.layout.features, WORDS)
 NOW = 1_712_734_200_000_000
+ENTERING = Entering.of((), WORDS.model_copy(update={"retention": Retention(interactions=400, kinds={"letter": 30})}), own=True)
 EXPRESSIONS = {
     "projection": query.projection(PLAN.layout, WORDS, NOW, ()),
     "base": reduction.base(WORDS, NOW),
     "attributes": query.attributes(WORDS),
     "span": query.span(),
     "topic texts": query.topic_texts(),
-    "source types": query.source_types(),
+    "sources": query.sources(),
+    "projection of rows that end": query.projection(PLAN.layout, WORDS, NOW, (), limited=True),
+    "base of rows that end": reduction.base(WORDS, NOW, limited=True),
+    "interactions that may enter": ENTERING.interactions(INTERACTIONS | {"collected_how": ("collected_how", "VARCHAR")}),
+    "people of own rows": ENTERING.people(people_columns(WORDS) | {"source_id": ("source_id", "VARCHAR")}),
     "measured": reduction.measured(PLAN),
     "pivoted": reduction.pivoted(PLAN, 0),
     "huge": reduction.huge(PLAN),

@@ -10,12 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features import builder, publication
+from features.permission.retention import Retention
 from features.publication import build_into, open_current
 from features.refresh import refresh, replay
 from features.vectors import VectorsError, build
-from tests.features.histories import LAWS, NOW, WORDS, Tables, interaction, person, random_history
+from tests.features.histories import LAWS, NOW, SOURCES, WORDS, Tables, interaction, person, random_history, random_rules
 
 laws = settings(max_examples=LAWS, deadline=None, suppress_health_check=list(HealthCheck))
+ending = settings(laws, max_examples=max(LAWS // 2, 3))
 
 
 @pytest.fixture(autouse=True)
@@ -81,20 +83,77 @@ def test_a_refresh_equals_a_full_build(folders, seed):
         same(found, build(tables, WORDS, as_of, context=first.context))
 
 
-@laws
-@given(st.integers(0, 2**32 - 1))
-def test_what_was_published_is_built_again_bit_for_bit(folders, seed):
+@ending
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_a_refresh_of_rows_that_end_equals_a_full_build(folders, seed, own):
     draw = random.Random(seed)
     folder = folders()
-    tables = Tables(folder, *random_history(seed, 80))
-    published = [build_into(tables, WORDS, NOW, folder / "vectors")]
+    words, sources = random_rules(seed)
+    tables = Tables(folder, *random_history(seed, 80), sources)
+    first = build_into(tables, words, NOW, folder / "vectors", own=own)
+    as_of = NOW
+    for step in range(2):
+        as_of += draw.choice([timedelta(microseconds=1), timedelta(minutes=30), timedelta(hours=3), timedelta(hours=5)])
+        change(tables, draw, step, as_of)
+        assert refresh(tables, words, as_of, folder / "vectors", own=own).whole is None
+        same(open_current(folder / "vectors"), build(tables, words, as_of, context=first.context, own=own))
+
+
+def test_whoever_was_there_only_by_rows_that_ended_leaves(folders):
+    folder = folders()
+    rows = [interaction(random.Random(0), number, person=f"p:{number}") | {"source_id": f"s{number}"} for number in range(2)]
+    for row in rows:
+        row["occurred_at"] = row["received_at"] = NOW - timedelta(days=1)
+    ending = [source | {"expires_at": NOW + timedelta(hours=1) if source["source_id"] == "s1" else None} for source in SOURCES]
+    tables = Tables(folder, rows, [], ending)
+    build_into(tables, WORDS, NOW, folder / "vectors")
+    assert refresh(tables, WORDS, NOW + timedelta(minutes=59), folder / "vectors").rebuilt == 0
+    done = refresh(tables, WORDS, NOW + timedelta(hours=1), folder / "vectors")
+    assert (done.rows, done.removed, done.whole) == (1, 1, None)
+    assert not any(b"p:1" in path.read_bytes() for path in (folder / "vectors").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("change", "own", "whole"),
+    [({"expires_at": NOW + timedelta(days=1)}, False, True), ({"collected_how": "public"}, True, True), ({"collected_how": "public"}, False, False)],
+)
+def test_sources_that_let_other_rows_in_build_everyone_anew(folders, change, own, whole):
+    folder = folders()
+    tables = Tables(folder, *random_history(3, 60))
+    build_into(tables, WORDS, NOW, folder / "vectors", own=own)
+    tables.replace_sources([source | change if source["source_id"] == "s0" else source for source in SOURCES])
+    done = refresh(tables, WORDS, NOW, folder / "vectors", own=own)
+    assert (done.whole is not None) == whole
+    assert not whole or "sources" in done.whole
+    same(open_current(folder / "vectors"), build(tables, WORDS, NOW, own=own))
+
+
+def test_limits_that_change_build_everyone_anew(folders):
+    folder = folders()
+    tables = Tables(folder, *random_history(3, 60))
+    build_into(tables, WORDS, NOW, folder / "vectors")
+    waiting = WORDS.model_copy(update={"retention": Retention(inactive_days=30)})
+    assert refresh(tables, waiting, NOW, folder / "vectors").whole is None, "who is inactive is the purge's matter: no row drops out"
+    limited = WORDS.model_copy(update={"retention": Retention(interactions=30)})
+    assert "audience.toml" in refresh(tables, limited, NOW, folder / "vectors").whole
+    assert "other rows" in refresh(tables, limited, NOW, folder / "vectors", own=True).whole
+
+
+@laws
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_what_was_published_is_built_again_bit_for_bit(folders, seed, own):
+    draw = random.Random(seed)
+    folder = folders()
+    words, sources = random_rules(seed) if own else (WORDS, SOURCES)
+    tables = Tables(folder, *random_history(seed, 80), sources)
+    published = [build_into(tables, words, NOW, folder / "vectors", own=own)]
     tables.add([later_interaction(draw, f"a{number}", NOW) for number in range(10)])
-    refresh(tables, WORDS, NOW + timedelta(hours=2), folder / "vectors")
+    refresh(tables, words, NOW + timedelta(hours=2), folder / "vectors", own=own)
     published.append(open_current(folder / "vectors"))
     tables.add([later_interaction(draw, f"b{number}", NOW) for number in range(30)])
     tables.replace_people([person(draw, number) for number in range(16)])
     for was in published:
-        same(was, replay(tables, WORDS, was))
+        same(was, replay(tables, words, was))
 
 
 def test_only_those_are_built_again_for_whom_something_changed(folders):

@@ -21,7 +21,7 @@ from features.relations import Relations
 from features.spark import Spark, SparkError, build_vectors, collect, write, write_vectors
 from features.vectors import VectorsError, build
 from features.vocabulary import Channel, Kind, Vocabulary
-from tests.features.random_history import AS_OF, DAY, WORDS, Stored, random_tables
+from tests.features.random_history import AS_OF, DAY, LIMITED, Stored, random_tables
 
 pytestmark = pytest.mark.spark
 
@@ -31,17 +31,17 @@ SMALL = Vocabulary(kinds=(Kind(id="signed", direction="in", engagement=True, en=
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory):
-    return Stored(tmp_path_factory.mktemp("history"), random_tables(11, people=80, interactions=2500))
+    return Stored(tmp_path_factory.mktemp("history"), random_tables(11, people=80, interactions=2500, ending=True))
 
 
 @pytest.fixture(scope="module")
 def made(spark, history):
-    return group(spark, history, WORDS, AS_OF)
+    return group(spark, history, LIMITED, AS_OF)
 
 
 def test_spark_and_duckdb_agree_over_the_whole_catalogue(spark, history, made):
     with Engine() as engine:
-        ours = group(engine, history, WORDS, AS_OF)
+        ours = group(engine, history, LIMITED, AS_OF)
         wanted = engine.run(ours.expression("float64").order_by("row"))
     found = spark.run(made.expression("float64").order_by("row"))
     assert made.context == ours.context
@@ -55,7 +55,7 @@ def test_spark_and_duckdb_agree_over_the_whole_catalogue(spark, history, made):
 
 
 def test_the_kernel_agrees_with_both(spark, history, made):
-    kernel, found = build(history, WORDS, AS_OF), collect(spark, made)
+    kernel, found = build(history, LIMITED, AS_OF), collect(spark, made)
     assert (found.names, found.as_of, found.context) == (kernel.names, kernel.as_of, kernel.context)
     assert (found.definitions_hash, found.vocabulary_fingerprint, found.table_versions) == (
         kernel.definitions_hash,
@@ -87,10 +87,15 @@ def test_labels_and_first_moments_agree(spark, history):
     found = []
     with Engine() as duckdb:
         for engine in (duckdb, spark):
-            Relations(engine, history, WORDS)
+            assert Relations(engine, history, LIMITED).limited
             engine.register("wanted", pa.table({"number": np.arange(len(ids)), "person_id": ids, "start_us": starts}))
-            labels = engine.run(outcomes.engagements(WORDS, (30 * DAY) // timedelta(microseconds=1), microseconds(AS_OF)))
-            found.append((labels.sort_by([("number", "ascending"), ("topic", "ascending")]).to_pylist(), engine.run(outcomes.first_seen(WORDS)).to_pylist()))
+            labels = engine.run(outcomes.engagements(LIMITED, (30 * DAY) // timedelta(microseconds=1), microseconds(AS_OF), limited=True))
+            found.append(
+                (
+                    labels.sort_by([("number", "ascending"), ("topic", "ascending")]).to_pylist(),
+                    engine.run(outcomes.first_seen(LIMITED, limited=True)).to_pylist(),
+                )
+            )
     assert found[0] == found[1]
     assert all(found[0])
 
@@ -102,7 +107,7 @@ def test_lineage_agrees(another, history):
         Feature("sum", "gift", "any", "any", "all"),
     ]
     person = pq.read_table(history.files("interactions")[1]).column("person_id")[5].as_py()
-    ours, theirs = (lineages(history, WORDS, person, asked, AS_OF, engine=engine) for engine in (None, another))
+    ours, theirs = (lineages(history, LIMITED, person, asked, AS_OF, engine=engine) for engine in (None, another))
     for one, other in zip(ours, theirs, strict=True):
         assert one.value == other.value
         assert repr(one.interactions.to_pylist()) == repr(other.interactions.to_pylist())  # values may be NaN
@@ -116,12 +121,13 @@ def another(spark):
         yield engine
 
 
-def test_a_small_vocabulary_at_a_given_context(another, tmp_path):
+def test_a_small_vocabulary_of_own_rows_at_a_given_context(another, tmp_path):
     history = Stored(tmp_path, random_tables(5, people=20, interactions=100, words=SMALL))
-    kernel = build(history, SMALL, AS_OF)
+    kernel = build(history, SMALL, AS_OF, own=True)
     told = []
-    found = build_vectors(history, SMALL, AS_OF, spark=another, context=kernel.context, progress=lambda stage, share: told.append((stage, share)))
+    found = build_vectors(history, SMALL, AS_OF, spark=another, context=kernel.context, own=True, progress=lambda stage, share: told.append((stage, share)))
     np.testing.assert_array_equal(found.matrix, kernel.matrix)
+    assert (found.person_ids.to_pylist(), found.own) == (kernel.person_ids.to_pylist(), True)
     assert told[-1] == ("vectors", 1.0)
     assert [share for _, share in told] == sorted(share for _, share in told)
 
