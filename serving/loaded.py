@@ -14,6 +14,7 @@ import pyarrow as pa
 from features.database.store import StoreError
 from features.history import HistoryError
 from features.permission.live import Group, Permission
+from features.permission.use import Use
 from features.publication import open_current
 from features.vectors import Vectors, VectorsError
 from features.vocabulary import Vocabulary
@@ -46,6 +47,8 @@ class Loaded:
     special: frozenset[str] = frozenset()
     """Names of champions that were fitted on an attribute of special sensitivity: what they say is profiling by it, whatever the topic."""
     bands: Mapping[str, Bands] = field(default_factory=dict)
+    own: Loaded | None = None
+    """The same over vectors of this organisation's own rows alone, where these are published: what online targeting is answered from (rule L3)."""
     faults: tuple[str, ...] = ()
     """What could not be loaded, in words that hold no personal value."""
 
@@ -67,7 +70,18 @@ class Loaded:
     @property
     def undecided(self) -> bool:
         """Whether there are people to score and nothing to decide from: nobody is scored until that is mended."""
-        return self.vectors is not None and self.group is None
+        return (self.vectors is not None and self.group is None) or (self.own is not None and self.own.undecided)
+
+    @property
+    def third_party(self) -> bool:
+        """Whether the vectors may hold what came from elsewhere."""
+        return self.vectors is None or not self.vectors.own
+
+    def for_use(self, use: Use) -> Loaded:
+        """Return the state that a use is answered from, vectors, people and bands alike: that of own rows for online targeting, where there is one."""
+        if use.channel_class != "online_targeted" or self.own is None or self.own.group is None:
+            return self
+        return self.own
 
     def members(self, places: list[int]) -> list[int]:
         """Return the rows in `group` of people in those rows of the vectors."""
@@ -84,7 +98,7 @@ class Loaded:
 def stamp(workspace: Workspace) -> tuple[str, ...]:
     """Return the text of every pointer file: it changes when a champion, a refusal or the published vectors change."""
     pointers = [path for name in POINTERS for path in sorted(workspace.models.glob(f"*/{name}"))]
-    return (*(f"{path}\n{_text(path)}" for path in [workspace.vectors / "CURRENT", *pointers]), tables_stamp(workspace))
+    return (*(f"{path}\n{_text(path)}" for path in [workspace.vectors / "CURRENT", workspace.own_vectors / "CURRENT", *pointers]), tables_stamp(workspace))
 
 
 def tables_stamp(workspace: Workspace) -> str:
@@ -100,7 +114,7 @@ def load(workspace: Workspace, permission: Permission, *, threads: int, previous
     """
     faults: list[str] = []
     before = previous or Loaded(workspace.vocabulary, workspace.settings)
-    vectors, vectors_stamp = _vectors(workspace, before, faults)
+    vectors, vectors_stamp = _vectors(workspace.vectors, before, faults)
     champions = _champions(workspace, before, threads, faults)
     tables = tables_stamp(workspace)
     loaded = Loaded(
@@ -112,11 +126,36 @@ def load(workspace: Workspace, permission: Permission, *, threads: int, previous
         tables,
         MappingProxyType(champions),
         MappingProxyType(_refusals(workspace, champions, faults)),
+        special=frozenset(name for name, champion in champions.items() if fitted_on_special(champion.columns, workspace.vocabulary)),
     )
+    loaded = _judged(loaded, before, faults)
+    own = _own(workspace, permission, loaded, before, faults)
+    return replace(loaded, own=own, faults=tuple(faults))
+
+
+def _judged(loaded: Loaded, before: Loaded, faults: list[str]) -> Loaded:
+    """Return the state with what its models have to do with its vectors: which do not fit, and the bands of the others' scores."""
     mismatched = _mismatched(loaded, faults)
-    bands = _bands(loaded, mismatched, before)
-    special = frozenset(name for name, champion in champions.items() if fitted_on_special(champion.columns, workspace.vocabulary))
-    return replace(loaded, mismatched=mismatched, special=special, bands=MappingProxyType(bands), faults=tuple(faults))
+    return replace(loaded, mismatched=mismatched, bands=MappingProxyType(_bands(loaded, mismatched, before)))
+
+
+def _own(workspace: Workspace, permission: Permission, loaded: Loaded, before: Loaded, faults: list[str]) -> Loaded | None:
+    """Return the state over the vectors of own rows, None where none are published; what is wrong with the models was said of the others already."""
+    if not (workspace.own_vectors / "CURRENT").exists():
+        return None
+    was = before.own or Loaded(workspace.vocabulary, workspace.settings)
+    said: list[str] = []
+    vectors, vectors_stamp = _vectors(workspace.own_vectors, was, said)
+    if vectors is not None and not vectors.own:
+        said.append(f"vectors: {workspace.own_vectors} holds rows from elsewhere; build them again with `audience vectors`")
+        vectors = None
+    own = None
+    if vectors is not None:
+        same = loaded.vectors is not None and vectors.ordered[0].equals(loaded.vectors.ordered[0])
+        group = loaded.group if same else _group(permission, vectors, was, loaded.tables_stamp, said)
+        own = _judged(replace(loaded, vectors=vectors, vectors_stamp=vectors_stamp, group=group), was, said)
+    faults += [fault for fault in said if fault not in faults]
+    return own
 
 
 def fitted_on_special(columns: Iterable[str], vocabulary: Vocabulary) -> bool:
@@ -133,12 +172,12 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _vectors(workspace: Workspace, before: Loaded, faults: list[str]) -> tuple[Vectors | None, str]:
-    current = _text(workspace.vectors / "CURRENT")
+def _vectors(folder: Path, before: Loaded, faults: list[str]) -> tuple[Vectors | None, str]:
+    current = _text(folder / "CURRENT")
     if before.vectors is not None and current and current == before.vectors_stamp:
         return before.vectors, current
     try:
-        return open_current(workspace.vectors), current
+        return open_current(folder), current
     except (VectorsError, OSError) as error:
         faults.append(f"vectors: {error}")
         return before.vectors, before.vectors_stamp

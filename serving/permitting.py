@@ -53,22 +53,23 @@ def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence
     rule's code and status; StoreError where the ledger cannot be read.
     """
     check_channel(permission, use, loaded.vocabulary, people=len(people), at=at)
-    group = loaded.group
+    loaded = loaded.for_use(use)
+    group, elsewhere = loaded.group, loaded.third_party
     if loaded.vectors is None or group is None:
         raise Problem("not_ready", "No vectors, or no tables to decide permission from, are loaded.", reasons=list(loaded.faults))
     places = np.asarray(loaded.vectors.rows(people)).tolist()
     others = [person for person, place in zip(people, places, strict=True) if place < 0]
     asked = np.asarray(loaded.members([place for place in places if place >= 0]), dtype=np.int64)
-    decisions = group.decide(asked, use, at, live=True)
+    decisions = group.decide(asked, use, at, live=True, needs_third_party=elsewhere)
     refuse_use(permission, decisions, people=len(people))
     forbidden: dict[str, Rule] = {}
     special = special_scores(loaded, names, use)
     if special:
-        rule = group.decide(asked[:0], use, at, live=True, special=True).refused_use
+        rule = group.decide(asked[:0], use, at, live=True, special=True, needs_third_party=elsewhere).refused_use
         forbidden = {} if rule is None else dict.fromkeys(special, rule)
     barred: dict[int, Rule] = {}
     if special and not forbidden:
-        closer = group.decide(asked, use, at, live=True, special=True)
+        closer = group.decide(asked, use, at, live=True, special=True, needs_third_party=elsewhere)
         barred = {row: rule for row in np.flatnonzero(decisions.allowed).tolist() if (rule := closer.forbidding(row)) is not None}
     return Permitted(decisions, group.sources, permission.erased(others), forbidden, basis(permission, decisions), special, barred)
 
@@ -86,8 +87,9 @@ def special_scores(loaded: Loaded, names: Sequence[str], use: Use) -> frozenset[
 def answer_permissions(permission: Permission, loaded: Loaded, asked: PermissionRequest, *, answer_id: str, at: datetime) -> PermissionAnswer:
     """Return the decision on each person, whether they have a vector or not. Raises Problem as `permit` does, and StoreError."""
     check_channel(permission, asked.use, loaded.vocabulary, activity=asked.activity, people=len(asked.people), at=at)
+    loaded = loaded.for_use(asked.use)
     group, rows = _deciding(permission, loaded, asked.people)
-    decisions = group.decide(rows, asked.use, at, live=True, activity=asked.activity)
+    decisions = group.decide(rows, asked.use, at, live=True, activity=asked.activity, needs_third_party=loaded.third_party)
     refuse_use(permission, decisions, people=len(asked.people))
     language = asked.language or loaded.settings.language
     results = [_person(person, f"{answer_id}-{row}", language, *_stood_on(decisions, group.sources, row)) for row, person in enumerate(asked.people)]

@@ -50,6 +50,7 @@ def score(loaded: Loaded, request: ScoreRequest, permitted: Permitted, *, answer
 
     What may not or cannot be scored is a code in its place: it costs the others nothing, and nothing is worked out about it.
     """
+    loaded = loaded.for_use(request.use)
     assert loaded.vectors is not None
     places = np.asarray(loaded.vectors.rows(request.people)).tolist()
     decisions = [f"{answer_id}-{index}" for index in range(len(places))]

@@ -134,7 +134,7 @@ def person(request: Request, form: Form, key: Auditor) -> Response:
     except Problem as problem:
         server.record(told_of(Answer(new_answer_id(), now(), "console", "POST /console/people", problem.status, key.key_id, problem.code), problem))
         return page("find.html", problem.status, **_frame(request, key, "people"), **_finder(server, identifier, language, use), fault=problem.detail)
-    rules = {name: bands.rule for name, bands in loaded.bands.items()}
+    rules = {name: bands.rule for name, bands in loaded.for_use(uses[use]).bands.items()}
     labels = score_labels(names, loaded.vocabulary, language)
     view = person_view(answer, labels, rules, requests, days=loaded.settings.scores_valid_days)
     return page("person.html", **_frame(request, key, "people"), **_finder(server, identifier, language, use), view=view)

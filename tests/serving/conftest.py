@@ -100,7 +100,7 @@ arms = { nothing = "no visit", visit = "a visit" }
 DOORSTEP = {"purpose": "campaign_messages", "channel_class": "offline", "sponsor_type": "ngo", "jurisdiction": "none"}
 
 
-def make_vectors(vocabulary, *, people=PEOPLE, seed=0, as_of=AS_OF):
+def make_vectors(vocabulary, *, people=PEOPLE, seed=0, as_of=AS_OF, own=False):
     """Random counts under the catalogue's own names; ids `van:0000` onwards."""
     features = catalogue(vocabulary)
     draw = np.random.default_rng(seed)
@@ -116,6 +116,7 @@ def make_vectors(vocabulary, *, people=PEOPLE, seed=0, as_of=AS_OF):
         definitions_hash=definitions_hash(features),
         table_versions={"interactions": 0},
         vocabulary_fingerprint=vocabulary.fingerprint,
+        own=own,
     )
 
 

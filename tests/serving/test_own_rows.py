@@ -1,0 +1,102 @@
+"""Online targeting is answered from vectors of own rows alone, people and bands included; every other use from all rows."""
+
+import shutil
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from features.database.store import Store
+from features.permission.live import Permission
+from features.permission.use import Use
+from features.publication import publish
+from serving.loaded import stamp
+from serving.permission_schemas import PermissionRequest
+from serving.permitting import answer_permissions, permit
+from serving.schemas import ScoreRequest
+from serving.scorer import score
+from tests.serving.conftest import AS_OF, DOORSTEP, load_now, make_vectors
+from tests.serving.ruled import LONG_AGO, ONLINE, copy_ruled, put, put_members, say
+
+pytestmark = pytest.mark.usefixtures("quick_trial")
+
+ADS = ONLINE | {"purpose": "political_ads"}
+SAID = {"legal_basis": "gdpr_9_2_a", "wording_hash": "a" * 64}
+BOUGHT, FREE = "van:0001", "van:0002"
+
+
+@pytest.fixture
+def ruled(made, tmp_path):
+    """Two members who consented, one of whom did something that a broker told of."""
+    copy = copy_ruled(made.workspace.root, tmp_path / "ruled")
+    put_members(copy, [BOUGHT, FREE])
+    row = {"channel": "email", "kind": "letter_open", "direction": "in", "source_id": "list", "collected_how": "third_party", "is_machine": False}
+    put(copy, "interactions", [row | {"interaction_id": "i1", "person_id": BOUGHT, "occurred_at": LONG_AGO, "received_at": LONG_AGO}])
+    for person in (BOUGHT, FREE):
+        say(copy, person, "given", "political_ads_online", **SAID)
+    return copy
+
+
+def own_published(workspace, **more):
+    publish(make_vectors(workspace.vocabulary, seed=7, as_of=AS_OF - timedelta(days=1), own=True, **more), workspace.own_vectors)
+
+
+def asked(loaded, workspace, use, people=(BOUGHT, FREE)):
+    """The decision and the answer."""
+    use, now, people = Use(**use), datetime.now(UTC), list(people)
+    with closing(Store(workspace.database_url)) as store:
+        permission = Permission(workspace, store)
+        permitted = permit(permission, loaded, use, people=people, names=["affinity:housing"], at=now)
+        told = answer_permissions(permission, loaded, PermissionRequest(people=people, use=use), answer_id="b", at=now)
+    answer = score(loaded, ScoreRequest(people=people, scores=["affinity:housing"], use=use), permitted, answer_id="a", now=now)
+    there = loaded.for_use(use).vectors.rows(people) >= 0
+    assert [one.code for one, row in zip(answer.results, there, strict=True) if row] == [one.code for one, row in zip(told.results, there, strict=True) if row]
+    return answer
+
+
+def test_without_vectors_of_own_rows_people_with_others_rows_are_refused(ruled):
+    loaded = load_now(ruled)
+    assert loaded.own is None
+    assert [one.code for one in asked(loaded, ruled, ADS).results] == ["third_party_source", None]
+
+
+def test_with_them_nobody_is_refused_for_rows_that_are_not_used(ruled):
+    own_published(ruled)
+    loaded = load_now(ruled)
+    online, offline = asked(loaded, ruled, ADS), asked(loaded, ruled, DOORSTEP | {"channel_class": "offline"})
+    assert [one.code for one in online.results] == [None, None]
+    assert (online.as_of, offline.as_of) == (AS_OF - timedelta(days=1), AS_OF)
+    own = loaded.for_use(Use(**ADS))
+    assert own.third_party is False
+    assert loaded.third_party is loaded.for_use(Use(**DOORSTEP)).third_party is True
+    champion, row = loaded.champions["affinity"], own.vectors.rows([BOUGHT]).tolist()
+    wanted = champion.serve(own.rows(row), [loaded.scores["affinity:housing"]])[0].values[0]
+    assert online.results[0].scores[0].value == pytest.approx(wanted)
+    assert online.results[0].scores[0].value != offline.results[0].scores[0].value
+    assert own.bands["affinity:housing"] != loaded.bands["affinity:housing"]
+
+
+def test_people_who_are_known_by_others_rows_alone_have_no_score_online(ruled):
+    own_published(ruled, people=2)
+    loaded = load_now(ruled)
+    assert loaded.for_use(Use(**ADS)).group is not loaded.group
+    assert [one.code for one in asked(loaded, ruled, ADS).results] == [None, "unknown_person"]
+
+
+def test_it_is_loaded_when_it_comes_and_let_go_when_it_goes(ruled):
+    first, seen = load_now(ruled), stamp(ruled)
+    own_published(ruled)
+    assert stamp(ruled) != seen
+    second = load_now(ruled, previous=first)
+    assert second.own.group is second.group, "the same people are decided on from the same facts"
+    assert load_now(ruled, previous=second).own.vectors is second.own.vectors
+    shutil.rmtree(ruled.own_vectors)
+    assert load_now(ruled, previous=second).own is None
+
+
+def test_vectors_of_all_rows_are_never_taken_for_own_ones(ruled):
+    publish(make_vectors(ruled.vocabulary, seed=7), ruled.own_vectors)
+    loaded = load_now(ruled)
+    assert loaded.own is None
+    assert any("rows from elsewhere" in fault for fault in loaded.faults)
+    assert [one.code for one in asked(loaded, ruled, ADS).results] == ["third_party_source", None]
