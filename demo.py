@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from features.database.store import Store
 from features.permission.live import Permission
+from features.permission.opening import opened
 from features.publication import open_current
 from features.workspace import Workspace
 from serving.keys import create_key
@@ -92,7 +92,7 @@ def _make_room(folder: Path) -> None:
 
 
 def _serve(workspace: Workspace, folder: Path, port: int, *, stay: bool) -> None:
-    store = Store(workspace.database_url)
+    store = opened(workspace)
     now = datetime.now(UTC)
     keys = {scope: create_key(store, scope=scope, label="demo", now=now) for scope in ("scores", "audit")}
     print(f"\n$ audience serve --port {port} &", flush=True)
@@ -135,7 +135,7 @@ def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
 def _to_ask_about(workspace: Workspace) -> list[str]:
     """Return people to ask about: of those who ever answered and may be scored, the 10th, 50th and 90th in a hundred by answers; and one for each refusal."""
     vectors = open_current(workspace.vectors)
-    with closing(Store(workspace.database_url)) as store:
+    with closing(opened(workspace)) as store:
         decisions = Permission(workspace, store).decide(vectors.person_ids.to_pylist(), workspace.permission.use(USE), datetime.now(UTC))
     answers = np.where(decisions.allowed, vectors.matrix[:, vectors.names.index(ANSWERS)], 0)
     order = np.argsort(answers, kind="stable")[int((answers == 0).sum()) :]

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.checks import Checks
-from features.database.store import Store
 from features.faults import ImportFault, did_you_mean, shown
 from features.history import History, Stored
 from features.importers.own import OwnFile
 from features.importers.source import Raw
 from features.permission.ledger import Ledger
 from features.permission.ledger_import import append_batches
+from features.permission.opening import opened
 from features.permission.suppression import LeftOut
 from features.rejects import Rejects, report_columns
 from features.samples import Sample
@@ -123,7 +123,7 @@ def _imported(workspace: Workspace, files: Sequence[Path], checks: Checks, told:
 def _stored(workspace: Workspace, history: History, checks: Checks, reading: _Reading, told: Progress) -> Stored:
     """Store what passed, in one commit of its table or of the ledger."""
     if checks.table.ledger:
-        with closing(Store(workspace.database_url)) as store:
+        with closing(opened(workspace)) as store:
             return append_batches(Ledger(store, workspace.signing_key()), reading.batches(), now=checks.now)
     return history.append(
         checks.table.name, reading.batches(), progress=lambda stage, share: told(f"{stage} {reading.read:,} rows", _READING + (1 - _READING) * share)

@@ -114,6 +114,11 @@ class Workspace:
         return None if folder is None else self.root / Path(folder).expanduser()
 
     @property
+    def database_id(self) -> Path:
+        """The id of the database that what people said is in; it is there once that holds anything (`features.permission.opening`)."""
+        return self.root / "database.id"
+
+    @property
     def database_url(self) -> str:
         """SQLAlchemy URL of the store: that of AUDIENCE_DATABASE_URL, the configured one, or `audience.db` in the folder."""
         return os.environ.get("AUDIENCE_DATABASE_URL") or self.settings.database_url or f"sqlite:///{self.root / 'audience.db'}"
@@ -124,9 +129,14 @@ class Workspace:
         return self.settings.tracking_url or f"sqlite:///{self.root / 'mlflow.db'}"
 
     def signing_key(self) -> bytes:
-        """Return the 32 bytes with which promoted models are signed; made on first use, readable by the owner only."""
+        """Return the 32 bytes with which promoted models are signed and people hashed; made on first use, readable by the owner only.
+
+        Raises WorkspaceError where it is missing and the database holds what was made with it: a new one would find nobody's objection.
+        """
         path = self.root / "signing.key"
         if not path.exists():
+            if self.database_id.exists():
+                raise WorkspaceError("signing.key is missing, and what the database holds was made with it: put it back from a copy; a new one finds nobody")
             fresh = self.root / f".signing.key.{secrets.token_hex(8)}"
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(secrets.token_bytes(32))

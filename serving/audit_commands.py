@@ -76,7 +76,7 @@ def public_key(workspace: Folder = HERE) -> None:
 
 def _store(workspace: Workspace) -> Store:
     """Return the store that the server of this environment writes to."""
-    from features.database.store import Store
+    from features.permission.opening import opened
     from serving.settings import Settings
 
-    return Store(Settings.from_environment(os.environ).database_url or workspace.database_url)
+    return opened(workspace, Settings.from_environment(os.environ).database_url)

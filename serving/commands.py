@@ -23,29 +23,29 @@ def create(
     workspace: Folder = HERE,
 ) -> None:
     """Make a key and print it once. Example: audience key create --scope scores --label "campaign tool"."""
-    from features.database.store import Store
+    from features.permission.opening import opened
     from serving.keys import create_key
 
-    typer.echo(create_key(Store(Workspace.open(workspace).database_url), scope=scope, label=label, now=now()))
+    typer.echo(create_key(opened(Workspace.open(workspace)), scope=scope, label=label, now=now()))
 
 
 @key_app.command(name="list")
 def list_(workspace: Folder = HERE) -> None:
     """List the keys by id, label and scope; never the keys themselves. Example: audience key list."""
-    from features.database.store import Store
+    from features.permission.opening import opened
     from serving.keys import find_all
 
-    found = find_all(Store(Workspace.open(workspace).database_url))
+    found = find_all(opened(Workspace.open(workspace)))
     table([{"id": key.key_id, "label": key.name, "scopes": ", ".join(key.scopes), "made": key.created_at, "revoked": key.revoked_at or ""} for key in found])
 
 
 @key_app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="As `audience key list` shows it.")], workspace: Folder = HERE) -> None:
     """End a key before the next answer. Example: audience key revoke key_3f9a5c1e07d2b846."""
-    from features.database.store import Store
+    from features.permission.opening import opened
     from serving.keys import revoke as revoke_key
 
-    revoke_key(Store(Workspace.open(workspace).database_url), key_id, now=now())
+    revoke_key(opened(Workspace.open(workspace)), key_id, now=now())
     typer.echo(f"{key_id} is revoked")
 
 

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from features.database.store import Store
 from features.permission.declared import declare
 from features.permission.live import Permission
+from features.permission.opening import opened
 from features.permission.register import Register
 from features.workspace import Workspace
 from serving.audit import Answer, AuditError, AuditLog
@@ -44,7 +45,7 @@ class Server:
         Raises WorkspaceError, VocabularyError or StoreError.
         """
         workspace = Workspace.open(settings.workspace)
-        store = Store(settings.database_url or workspace.database_url)
+        store = opened(workspace, settings.database_url)
         key = workspace.signing_key()
         permission = Permission(workspace, store)
         reloader = Reloader(workspace, permission, threads=settings.threads, every_seconds=settings.reload_seconds)

@@ -28,8 +28,8 @@ def erase(
     workspace: Folder = HERE,
 ) -> None:
     """Erase people from everything, and write a signed certificate for each; exit code 1 where something is left. Example: audience erase --file ids.txt."""
-    from features.database.store import Store
     from features.permission.erasing import erase_people
+    from features.permission.opening import opened as open_store
     from training.trained_models import Statement, trained_models
 
     opened = Workspace.open(workspace)
@@ -40,7 +40,7 @@ def erase(
     people = person or _ids(sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8"))
     if not people:
         raise typer.BadParameter("nobody is named: give ids on standard input or in a --file, one per line")
-    store = Store(opened.database_url)
+    store = open_store(opened)
     try:
         with Bars() as bars:
             done = erase_people(opened, store, people, now=now(), door="command", raw=raw, models=lambda: trained_models(opened, said, reason), progress=bars)

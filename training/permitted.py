@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.database.store import Store
 from features.permission.decision import Decisions
 from features.permission.live import Permission
+from features.permission.opening import opened
 from features.permission.settings import PermissionFault
 from features.permission.use import Activity, Use
 from features.workspace import Workspace
@@ -85,7 +85,7 @@ def permitted(
     """
     name, use = training_use(workspace)
     known, rows = np.unique(people.astype(object), return_inverse=True)
-    with closing(Store(workspace.database_url)) as store:
+    with closing(opened(workspace)) as store:
         decisions = Permission(workspace, store).decide(known.tolist(), use, now, live=live, versions=versions, activity=activity)
     if len(known) and not decisions.allowed.any():
         barred = ", ".join(f"{code} ({count:,})" for code, count in decisions.counts().items() if count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Store:
             raise StoreError(str(error)) from error
         except (SQLAlchemyError, OSError, ImportError) as error:
             raise StoreError(f"the store cannot be opened ({type(error).__name__}); check database_url in audience.toml or AUDIENCE_DATABASE_URL") from error
+        self.claim: Callable[[], None] = lambda: None
+        """Called before each serial transaction: who opened the store may note whose it is before anybody is named in it."""
 
     @contextmanager
     def write(self, *, serial: bool = False) -> Iterator[Connection]:
@@ -50,6 +52,8 @@ class Store:
 
         `serial`: no other serial writer works from its beginning to its end, so that what it reads first is still so when it writes.
         """
+        if serial:
+            self.claim()
         try:
             with self._engine.begin() as connection:
                 if serial:

@@ -73,16 +73,16 @@ def decide(
     workspace: Folder = HERE,
 ) -> None:
     """Say who may be scored for a use: everybody in the table people, or those of --file (`-`: standard input). Example: audience decide --use doorstep."""
-    from features.database.store import Store
     from features.history import History
     from features.permission.live import Permission
+    from features.permission.opening import opened as open_store
 
     opened = Workspace.open(workspace)
     if activity not in ACTIVITIES:
         raise typer.BadParameter(f"{activity!r} is none of {', '.join(ACTIVITIES)}")
     stated = opened.permission.use(use)
     people = _ids(file) if file is not None else History(opened.tables, opened.vocabulary).read("people", columns=["person_id"]).column(0).to_pylist()
-    with closing(Store(opened.database_url)) as store:
+    with closing(open_store(opened)) as store:
         permission = Permission(opened, store)
         if rules:
             if len(people) != 1:
@@ -121,13 +121,13 @@ def _ids(file: Path | None) -> list[str]:
 
 
 def _record(workspace: Workspace, events: list[Event], present: datetime) -> None:
-    from features.database.store import Store
     from features.permission.ledger import Ledger
+    from features.permission.opening import opened
 
     known = [ANY, *(channel.id for channel in workspace.vocabulary.channels)]
     if unknown := sorted({event.channel for event in events} - set(known)):
         raise typer.BadParameter(f"channel {unknown[0]!r} is none of {', '.join(known)}")
-    with closing(Store(workspace.database_url)) as store:
+    with closing(opened(workspace)) as store:
         done = Ledger(store, workspace.signing_key()).append(events, now=present, door="command")
     erased = f", {done.erased:,} of people who were erased (left out)" if done.erased else ""
     typer.echo(f"{done.stored:,} recorded, {done.duplicate:,} known already{erased}; the ledger is at event {done.last}")

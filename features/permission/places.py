@@ -90,7 +90,11 @@ PLACES: tuple[Place, ...] = (
     Place("certificates", "certificates of erasure", ("certificates/**",)),
     Place("server's log", "what the server did; never about whom", ("serve.log",)),
     Place("reports", "pictures and reports that somebody saved here", ("*.png", "drift*.json", "balance*.json")),
-    Place("settings", "the organisation's words; secrets", ("audience.toml", "signing.key", ".signing.key.*", "*.key", ".made-by-audience-demo")),
+    Place(
+        "settings",
+        "the organisation's words; secrets; the id of its database",
+        ("audience.toml", "signing.key", ".signing.key.*", "*.key", "database.id", ".database.id.*", ".made-by-audience-demo"),
+    ),
 )
 
 

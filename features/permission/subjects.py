@@ -89,6 +89,15 @@ class Subjects:
             known = pa.array(connection.execute(select(SUPPRESSIONS.c.person)).scalars().all(), pa.large_string())
         return np.asarray(pc.is_in(hashes, value_set=known).to_numpy(zero_copy_only=False), dtype=np.bool_)
 
+    def fits(self) -> bool:
+        """Return whether the key opens what is kept of somebody; true where nobody is known. Raises StoreError."""
+        with self._store.read() as connection:
+            row = connection.execute(select(SUBJECTS).limit(1)).one_or_none()
+        try:
+            return row is None or bool(self._subject(row))
+        except SubjectError:
+            return False
+
     def find(self, person: str) -> Subject | None:
         """Return a person that is known, or None. Raises StoreError or SubjectError."""
         with self._store.read() as connection:

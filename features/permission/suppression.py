@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import make_url, select
+from sqlalchemy import select
 
 from features.database.schema import SUPPRESSIONS
-from features.database.store import Store
+from features.permission.opening import is_there, opened
 from features.permission.subjects import Subjects
 from features.workspace import Workspace
 
@@ -31,9 +29,9 @@ class LeftOut:
         """Read who was erased, with the table's lock held: who is erased from now on is deleted from it when the lock is free. Raises StoreError."""
         self.rows = 0
         self._others.clear()
-        if not _is_there(self._workspace.database_url):
+        if not self._workspace.database_id.exists() and not is_there(self._workspace.database_url):
             return
-        store = Store(self._workspace.database_url)
+        store = opened(self._workspace)
         try:
             with store.read() as connection:
                 erased = connection.execute(select(SUPPRESSIONS.c.person)).scalars().all()
@@ -62,9 +60,3 @@ class LeftOut:
         if len(self._others) < _REMEMBERED:
             self._others.update(fresh.filter(pc.invert(erased)).to_pylist())
         return fresh.filter(erased)
-
-
-def _is_there(url: str) -> bool:
-    """Return whether there can be anybody who was erased: not where the file of the store was never made."""
-    parsed = make_url(url)
-    return parsed.get_backend_name() != "sqlite" or not parsed.database or Path(parsed.database).exists()

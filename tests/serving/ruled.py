@@ -21,7 +21,7 @@ LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
 
 def copy_ruled(root, place):
     """A copy of a workspace in which `schools` is a special topic, and where all is done that has to be done before a use."""
-    shutil.copytree(root, place, ignore=shutil.ignore_patterns("audience.db*"))
+    shutil.copytree(root, place, ignore=shutil.ignore_patterns("audience.db*", "database.id"))
     text = (place / "audience.toml").read_text().replace("[topics.schools]\n", '[topics.schools]\nsensitivity = "special"\n')
     today = datetime.now(UTC).date()
     (place / "audience.toml").write_text(f'{text}\n[permission]\ndpia = "DPIA-1"\nrisk_assessment = {today}\n')
