@@ -32,13 +32,13 @@ def recipients(
     workspace: Folder = HERE,
 ) -> None:
     """List which recipients of exports have to be told that rows have to go, and why. Example: audience recipients --write letters."""
-    from features.database.store import Store
+    from features.permission.opening import opened as open_store
     from features.permission.recipients import counted, tell, waiting
 
     opened = Workspace.open(workspace)
     if (told is None) != (by is None) or (by is not None and not by.strip()):
         raise typer.BadParameter("--told and --by go together: whom was told, and by whom")
-    with closing(Store(opened.database_url)) as store:
+    with closing(open_store(opened)) as store:
         notices = waiting(store)
         if told is not None and by is not None:
             done = tell(store, _chosen(opened, notices, told), by=by.strip(), now=now())
