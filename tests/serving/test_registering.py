@@ -46,7 +46,8 @@ def online(registered, tmp_path_factory):
 
 @contextmanager
 def opened(workspace, url):
-    """The parts of one more server on the same store, loaded but not listening."""
+    """The parts of one more server on the store, loaded but not listening; what is said in the stores of other tests is left behind."""
+    workspace.database_id.unlink(missing_ok=True)
     server = Server.open(Settings(workspace=workspace.root, database_url=url))
     server.reloader.refresh()
     try:
