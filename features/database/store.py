@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from features.database.migrations import MigrationError, newest, revision, upgra
 
 _BUSY_MILLISECONDS = 5000
 """How long a writer waits for another one before SQLite gives up."""
+_TRIES, _PAUSE_SECONDS = 6, 0.2
+"""How often emptying the log is tried, each time for as long as a writer waits, and how long in between."""
 _WRITERS_LOCK = 0x61756469656E6365
 """The number under which PostgreSQL lets one writer of a chain in at a time."""
 
@@ -74,8 +77,20 @@ class Store:
     def vacuum(self) -> None:
         """Give back, and so overwrite, what deleted rows leave in the files: the database's pages and its write-ahead log. Raises StoreError.
 
-        Also when somebody reads for so long that the log cannot be emptied: what was deleted would still stand in it.
+        Also when somebody reads for so long that the log cannot be emptied: what was deleted would still stand in it. While a server answers, others write and
+        read all the time; so it is tried for some 30 seconds.
         """
+        for steps_left in reversed(range(_TRIES)):
+            try:
+                self._vacuum()
+            except StoreError:
+                if not steps_left:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return
+
+    def _vacuum(self) -> None:
         busy = 0
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -223,6 +223,24 @@ def test_interrupted_anywhere_the_same_again_finishes(step, workspace, store, mo
     assert record == {"file": "assignments.csv", "sha256": sha256((folder / "assignments.csv").read_bytes()).hexdigest(), "people": 14}
 
 
+def test_a_database_that_is_read_for_long_is_a_fault_on_the_certificate(workspace, store, monkeypatch):
+    monkeypatch.setattr("features.database.store._BUSY_MILLISECONDS", 10)
+    monkeypatch.setattr("features.database.store._PAUSE_SECONDS", 0.0)
+    busy = Store(workspace.database_url)
+    with store.read() as reading:
+        reading.exec_driver_sql("BEGIN")
+        reading.exec_driver_sql("SELECT count(*) FROM ledger").scalar()
+        (done,) = erase(workspace, busy, raw=True)
+    (fault,) = done.missing
+    assert "is not overwritten yet" in fault
+    document = json.loads(done.path.read_text())
+    assert (document["complete"], document["not_complete"]) == (False, [fault])
+    assert Permission(workspace, busy).erased([CANARY]) == {CANARY}
+    (again,) = erase(workspace, busy, raw=True)
+    assert again.missing == []
+    busy.close()
+
+
 def test_a_table_that_is_being_written_is_told_and_the_rest_is_done_later(workspace, store):
     with (workspace.tables / ".people.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -72,6 +72,7 @@ def test_postgresql_refuses_to_change_what_is_append_only(postgres_url, change):
 def test_a_log_that_cannot_be_emptied_is_told(tmp_path, monkeypatch):
     """Somebody who reads for long keeps what was deleted in the write-ahead log."""
     monkeypatch.setattr("features.database.store._BUSY_MILLISECONDS", 50)
+    monkeypatch.setattr("features.database.store._PAUSE_SECONDS", 0.01)
     store = Store(f"sqlite:///{tmp_path / 'audience.db'}")
     keys.create_key(store, scope="scores", label="a rare label", now=NOW)
     with store.read() as reading:
@@ -82,5 +83,27 @@ def test_a_log_that_cannot_be_emptied_is_told(tmp_path, monkeypatch):
         with pytest.raises(StoreError, match="still stands in it"):
             store.vacuum()
     store.vacuum()
+    assert not any(b"a rare label" in path.read_bytes() for path in tmp_path.iterdir())
+    store.close()
+
+
+def test_a_reader_who_ends_soon_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("features.database.store._BUSY_MILLISECONDS", 20)
+    store = Store(f"sqlite:///{tmp_path / 'audience.db'}")
+    keys.create_key(store, scope="scores", label="a rare label", now=NOW)
+    with store.read() as reading:
+        reading.exec_driver_sql("BEGIN")
+        reading.exec_driver_sql("SELECT count(*) FROM keys").scalar()
+        with store.write() as connection:
+            connection.exec_driver_sql("DELETE FROM keys")
+        pauses = []
+
+        def pause(seconds):
+            pauses.append(seconds)
+            reading.rollback()
+
+        monkeypatch.setattr("features.database.store.time.sleep", pause)
+        store.vacuum()
+    assert len(pauses) == 1
     assert not any(b"a rare label" in path.read_bytes() for path in tmp_path.iterdir())
     store.close()
