@@ -12,10 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import make_url, select
 
 from features.database.schema import SUPPRESSIONS
@@ -105,7 +108,7 @@ def erase_people(
         struck = _strike(workspace.root, people, raw=raw)
         told("overwriting what the database let go", 0.5)
         faults += _overwritten(store)
-        found = scan(workspace.root, people, progress=lambda stage, share: told(stage, 0.6 + 0.4 * share))
+        found = scan(workspace.root, people, others=_others(history), progress=lambda stage, share: told(stage, 0.6 + 0.4 * share))
         for person, one in erased.items():
             one.tables, one.vectors = what.rows[person], int(person in left.people)
             one.files, one.found = dict(struck[person]), _masked(found.found[person], people)
@@ -208,6 +211,23 @@ def _overwritten(store: Store) -> list[str]:
     except StoreError as error:
         return [f"what was deleted from the database is not overwritten yet: {error}; the same erasure again does it"]
     return []
+
+
+def _others(history: History) -> Callable[[str], Sequence[str]]:
+    """Return what names the ids of the tables that hold an id within them; the tables are read when it is first asked."""
+
+    @cache
+    def known() -> pa.LargeStringArray:
+        tables = [history.read(table, columns=["person_id"]).column(0) for table in ("people", "interactions")]
+        return pc.unique(pa.chunked_array([chunk.cast(pa.large_string()) for column in tables for chunk in column.chunks], pa.large_string()))
+
+    @cache
+    def others(person: str) -> Sequence[str]:
+        ids = known()
+        longer = pc.and_(pc.match_substring(ids, person), pc.not_equal(ids, person))
+        return tuple(ids.filter(longer).to_pylist())
+
+    return others
 
 
 def _masked(paths: Sequence[str], people: Sequence[str]) -> tuple[str, ...]:

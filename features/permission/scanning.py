@@ -1,7 +1,8 @@
 """Looking for people's ids in files: in their bytes, inside what is compressed, and in the cells of Parquet and Arrow.
 
-An id counts where it stands as a word of a text, because `van:1` is not `van:12`. Binary files put texts side by side without a space: there an id of eight
-bytes or more counts wherever it stands, one of fewer than four is not looked for (every file of numbers would hold it). Columns are looked at cell by cell.
+An id counts where it stands as a word of a text, because `van:1` is not `van:12`; and not where a whole cell or field is another id, such as `van:1-2`. Binary
+files put texts side by side without a space: there an id of eight bytes or more counts wherever it stands, one of fewer than four is not looked for (every file
+of numbers would hold it). Columns are looked at cell by cell. Wherever it stands, it is another one's where a longer id that is known stands around it.
 What it says too much is better than what it misses.
 """
 
@@ -13,6 +14,7 @@ import io
 import json
 import lzma
 import mmap
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +30,8 @@ import pyarrow.parquet as pq
 from features.permission.places import files
 
 Progress = Callable[[str, float], None]
+Others = Callable[[str], Iterable[str]]
+"""From an id to the ids that are known and hold it, such as `van:12` and `my-van:1` for `van:1`."""
 _BLOCK = 4 << 20
 _HEAD = 8192
 _ROWS = 65_536
@@ -35,6 +39,14 @@ _ANYWHERE = 8
 """From so many bytes on, an id counts wherever it stands in a binary file: by chance that happens once in 10^19 places."""
 _SHORTEST = 4
 """Of fewer bytes, an id is not looked for in binary files: by chance it would stand in every larger one."""
+_LONGEST = 320
+"""So many bytes an id has at most (`features.values.PERSON_ID`)."""
+_AROUND = re.compile(rb"[A-Za-z0-9_.:\-]*")
+_ONE_ID = re.compile(rb"[A-Za-z0-9_.\-]{1,63}:[A-Za-z0-9_.\-]{1,255}")
+"""An id of plain characters; one with others, such as a comma, may as well be two."""
+_ENDING = re.compile(rb"\.[A-Za-z][A-Za-z0-9]{0,7}\Z")
+"""What follows an id in the name of a file."""
+_FIELD_ENDS = (b'"', b"'", b",", b";", b"\t", b"|", b"\r", b"\n")
 _DEEPEST = 4
 """How many compressed files stand inside each other at most."""
 _PARQUET, _ARROW, _ZIP = b"PAR1", b"ARROW1", b"PK\x03\x04"
@@ -52,19 +64,20 @@ class Needle:
 
     person: str
     forms: tuple[bytes, ...]
+    others: Others = lambda _person: ()
 
     @classmethod
-    def of(cls, person: str) -> Needle:
-        """Return the needle of an id."""
+    def of(cls, person: str, others: Others = lambda _person: ()) -> Needle:
+        """Return the needle of an id; `others` are the known ids that hold it, asked for where one may stand around it."""
         plain = person.encode("utf-8", "surrogatepass")
         texts = (json.dumps(person)[1:-1], person.replace('"', '""'), quote(plain, safe=""), quote(plain), quote(plain, safe=":"))
         forms = (plain, *(text.encode("utf-8", "surrogatepass") for text in texts), person.encode("utf-16-le", "surrogatepass"))
-        return cls(person, tuple(dict.fromkeys(forms)))
+        return cls(person, tuple(dict.fromkeys(forms)), others)
 
 
-def needles(people: Iterable[str]) -> tuple[Needle, ...]:
-    """Return the needles of some ids."""
-    return tuple(Needle.of(person) for person in dict.fromkeys(people))
+def needles(people: Iterable[str], others: Others = lambda _person: ()) -> tuple[Needle, ...]:
+    """Return the needles of some ids; `others` as in `Needle.of`."""
+    return tuple(Needle.of(person, others) for person in dict.fromkeys(people))
 
 
 def held_by_file(path: Path, wanted: Sequence[Needle]) -> set[str]:
@@ -80,10 +93,19 @@ def held_by_file(path: Path, wanted: Sequence[Needle]) -> set[str]:
         return found | _held_by(file, rest, 0)
 
 
-def held_by_bytes(data: bytes | mmap.mmap, wanted: Iterable[Needle], *, text: bool, last: bool = True) -> set[str]:
-    """Return whose id stands in the bytes of a text, or of a binary file; without `last`, more bytes follow, and what touches the end does not count."""
+def held_by_bytes(data: bytes | mmap.mmap, wanted: Iterable[Needle], *, text: bool, last: bool = True, skip: int = 0) -> set[str]:
+    """Return whose id stands in the bytes of a text, or of a binary file.
+
+    Without `last`, more bytes follow: what stands so near to the end that it cannot be told from another id does not count yet. The first `skip` bytes have
+    been looked at, and are there to be looked back at.
+    """
     first = _Firsts(data)
-    return {needle.person for needle in wanted if any(_stands(data, form, first.of(form), text=text, last=last) for form in needle.forms)}
+
+    def stands(needle: Needle, form: bytes) -> bool:
+        start = first.of(form)
+        return start >= 0 and _stands(data, form, max(skip, start), needle, text=text, last=last)
+
+    return {needle.person for needle in wanted if any(stands(needle, form) for form in needle.forms)}
 
 
 class _Firsts:
@@ -101,16 +123,46 @@ class _Firsts:
         return self._places[beginning]
 
 
-def _stands(data: bytes | mmap.mmap, form: bytes, start: int, *, text: bool, last: bool) -> bool:
-    if start < 0 or (not text and len(form) < _SHORTEST):
+def _stands(data: bytes | mmap.mmap, form: bytes, start: int, needle: Needle, *, text: bool, last: bool) -> bool:
+    if not text and len(form) < _SHORTEST:
         return False
     anywhere = not text and len(form) >= _ANYWHERE
     place = data.find(form, start)
     while place >= 0:
         end = place + len(form)
-        if anywhere or ((end < len(data) or last) and not (_joined(data, place - 1, place) or _joined(data, end - 1, end))):
+        if not last and end + _LONGEST > len(data):
+            return False
+        word = anywhere or not (_joined(data, place - 1, place) or _joined(data, end - 1, end))
+        if word and not (text and _is_of_another(data, place, end)) and not _within_another(data, form, place, needle):
             return True
         place = data.find(form, place + 1)
+    return False
+
+
+def _is_of_another(data: bytes | mmap.mmap, place: int, end: int) -> bool:
+    """Return whether what stands there is the beginning, the end or the middle of a whole cell or field of a text that is another id."""
+    before = data[max(0, place - _LONGEST) : place]
+    behind = data[end : end + _LONGEST]
+    left, right = len(_AROUND.match(before[::-1])[0]), len(_AROUND.match(behind)[0])  # type: ignore[index]  # it matches nothing at least
+    if not any(chr(byte).isalnum() for byte in before[len(before) - left :] + behind[:right]):
+        return False
+    whole = (left == place or before[-left - 1 : len(before) - left] in _FIELD_ENDS) and (end + right == len(data) or behind[right : right + 1] in _FIELD_ENDS)
+    return whole and bool(_ONE_ID.fullmatch(data[place - left : end + right])) and not _ENDING.search(behind[:right])
+
+
+def _within_another(data: bytes | mmap.mmap, form: bytes, place: int, needle: Needle) -> bool:
+    """Return whether the id stands there within a longer one that is known."""
+    end = place + len(form)
+    around = data[max(0, place - 2) : place] + data[end : end + 2]
+    if not any(0x20 < byte != 0x7F for byte in around):
+        return False
+    for other in needle.others(needle.person):
+        for longer in Needle.of(other).forms:
+            begin = longer.find(form)
+            while begin >= 0:
+                if begin <= place and len(longer) > len(form) and data[place - begin : place - begin + len(longer)] == longer:
+                    return True
+                begin = longer.find(form, begin + 1)
     return False
 
 
@@ -210,8 +262,8 @@ def _held_by_archive(file: IO[bytes], wanted: Sequence[Needle], depth: int) -> s
 
 
 def _held_by_stream(file: IO[bytes], wanted: Sequence[Needle]) -> set[str]:
-    """Return whose id stands in what is read, block by block; blocks overlap by the longest form and a byte on either side."""
-    overlap = max(len(form) for needle in wanted for form in needle.forms) + 2
+    """Return whose id stands in what is read, block by block; blocks overlap by the longest form and another id on either side."""
+    overlap = max((len(form) for needle in wanted for form in needle.forms), default=0) + 2 * _LONGEST
     found: set[str] = set()
     rest, text, more = b"", True, True
     block = file.read(_BLOCK)
@@ -219,8 +271,9 @@ def _held_by_stream(file: IO[bytes], wanted: Sequence[Needle]) -> set[str]:
     while more:
         following = file.read(_BLOCK)
         more = bool(following)
-        found |= held_by_bytes(rest + block, wanted, text=text, last=not more)
-        rest, block = (rest + block)[-overlap:], following
+        whole = rest + block
+        found |= held_by_bytes(whole, wanted, text=text, last=not more, skip=_LONGEST if len(rest) == overlap else 0)
+        rest, block = whole[-overlap:], following
     return found
 
 
@@ -281,7 +334,7 @@ def _held_by_texts(cells: pa.Array, wanted: Sequence[Needle]) -> set[str]:
     found, first = set(), _Firsts(together)
     for needle in wanted:
         forms = [form for form in needle.forms if (start := first.of(form)) >= 0 and together.find(form, start) >= 0]
-        if any(_stands(cell, form, 0, text=True, last=True) for form in forms for cell in _holding(cells, form)):
+        if any(_stands(cell, form, 0, needle, text=True, last=True) for form in forms for cell in _holding(cells, form)):
             found.add(needle.person)
     return found
 
@@ -300,9 +353,9 @@ class Scan:
     unreadable: Mapping[str, str]
 
 
-def scan(root: Path, people: Sequence[str], *, progress: Progress | None = None) -> Scan:
-    """Look for the ids in every file of a workspace, whatever its place."""
-    wanted, every = needles(people), [(path, relative) for path, relative, _ in files(root)]
+def scan(root: Path, people: Sequence[str], *, others: Others = lambda _person: (), progress: Progress | None = None) -> Scan:
+    """Look for the ids in every file of a workspace, whatever its place; `others` as in `Needle.of`."""
+    wanted, every = needles(people, others), [(path, relative) for path, relative, _ in files(root)]
     found: dict[str, list[str]] = {person: [] for person in people}
     unreadable: dict[str, str] = {}
     size = 0

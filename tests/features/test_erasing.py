@@ -223,6 +223,14 @@ def test_interrupted_anywhere_the_same_again_finishes(step, workspace, store, mo
     assert record == {"file": "assignments.csv", "sha256": sha256((folder / "assignments.csv").read_bytes()).hexdigest(), "people": 14}
 
 
+def test_an_id_of_the_tables_that_begins_with_the_erased_one_does_not_keep_it_from_being_complete(workspace, store):
+    kept = workspace.root / "notes.db"
+    kept.write_bytes(b"\0\1" + LONGER.encode() + b"\0\1")
+    assert erase(workspace, store, raw=True)[0].missing == []
+    kept.write_bytes(b"\0\1" + LONGER.encode() + CANARY.encode() + b"next")
+    assert erase(workspace, store, raw=True)[0].missing == ["the id still stands in notes.db"]
+
+
 def test_a_database_that_is_read_for_long_is_a_fault_on_the_certificate(workspace, store, monkeypatch):
     monkeypatch.setattr("features.database.store._BUSY_MILLISECONDS", 10)
     monkeypatch.setattr("features.database.store._PAUSE_SECONDS", 0.0)

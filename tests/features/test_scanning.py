@@ -118,6 +118,77 @@ def test_a_longer_id_is_not_mistaken_for_it(tmp_path):
         assert held_by_file(path, needles([PERSON])) == set()
 
 
+BEGUN, ENDED = f"{PERSON}-3", f"my-{PERSON}"
+"""Ids that begin with the id, and that end with it."""
+
+
+@pytest.mark.parametrize("other", [BEGUN, ENDED, f"{PERSON}.b-2", f"a.{PERSON}-b"])
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in {"utf-16", "parquet with a name"}])
+def test_a_whole_cell_that_is_another_id_is_not_mistaken_for_it(name, other, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(FORMATS[name](other))
+    assert held_by_file(path, needles([PERSON])) == set()
+    assert held_by_file(path, needles([other])) == {other}
+
+
+@pytest.mark.parametrize("write", [json.dumps, lambda ids: "\n".join(f'{{"person_id":"{one}","n":1}}' for one in ids), "|".join, "\n".join])
+def test_a_whole_field_that_is_another_id_is_not_mistaken_for_it(write, tmp_path):
+    path = tmp_path / "file"
+    path.write_text(write([BEGUN, ENDED, LONGER]))
+    assert held_by_file(path, needles([PERSON])) == set()
+    path.write_text(write([BEGUN, ENDED, PERSON]))
+    assert held_by_file(path, needles([PERSON])) == {PERSON}
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f"{PERSON}.",
+        f"{PERSON}.csv",
+        f"{PERSON}-2026.png",
+        f"{PERSON},{LONGER}",
+        f"who: {BEGUN}",
+        f"a/{PERSON}-b",
+        f"crm:{PERSON}-b",
+        f"-{PERSON}-",
+        f"x={BEGUN}",
+    ],
+)
+def test_what_may_be_the_person_counts_in_cells_fields_and_names(cell, tmp_path):
+    path = tmp_path / "file"
+    for content in (parquet(pa.table({"a": [cell]})), json.dumps([cell]).encode(), f"{cell}\n".encode(), cell.encode()):
+        path.write_bytes(content)
+        assert held_by_file(path, needles([PERSON])) == {PERSON}
+    assert scanning.held_by_bytes(f"{cell}.txt".encode(), needles([PERSON]), text=True) == {PERSON}
+
+
+def pages(*texts):
+    """A file that puts texts side by side, as the pages of a database do."""
+    return b"SQLite\0\0" + b"\0\3".join(text.encode() for text in texts)
+
+
+@pytest.mark.parametrize("encode", [pages, lambda *texts: b"\xff\xfe" + "".join(texts).encode("utf-16-le")])
+def test_in_bytes_a_longer_id_that_is_known_is_another_one_and_what_only_touches_is_not(encode, tmp_path):
+    path = tmp_path / "file"
+    known = needles([PERSON], lambda person: [one for one in (LONGER, BEGUN, ENDED) if person in one])
+    for others in ((LONGER,), (BEGUN, LONGER), (f"x{ENDED}",)):
+        path.write_bytes(encode(*others))
+        assert held_by_file(path, known) == set()
+        assert held_by_file(path, needles([PERSON])) == {PERSON}, "nobody knows that it is another one"
+    for left in ((f"word{PERSON}word",), (LONGER, f"{PERSON}8"), (f"{PERSON}-4",), (PERSON,)):
+        path.write_bytes(encode(*left))
+        assert held_by_file(path, known) == {PERSON}
+
+
+@pytest.mark.parametrize("shift", [-650, -330, -321, -320, -319, -20, -14, -8, -1, 0, 1, 5, 300, 321])
+def test_blocks_hide_no_other_id_and_make_none_up(shift, tmp_path, monkeypatch):
+    monkeypatch.setattr(scanning, "_BLOCK", 2048)
+    path = tmp_path / "file.gz"
+    for one, found in ((BEGUN, set()), (ENDED, set()), (PERSON, {PERSON})):
+        path.write_bytes(gzip.compress(b"," * (4096 + shift) + one.encode() + b"," * 4000))
+        assert held_by_file(path, needles([PERSON])) == found
+
+
 def test_a_name_counts_too(tmp_path):
     (tmp_path / PERSON).mkdir()
     (tmp_path / PERSON / "empty").touch()
