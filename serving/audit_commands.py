@@ -23,9 +23,10 @@ Copies = Annotated[list[Path] | None, typer.Option(help="A copy of checkpoints t
 
 @app.command()
 def verify(checkpoints: Copies = None, workspace: Folder = HERE) -> None:
-    """Check the whole log; exit code 1 when it does not hold. Example: audience audit verify --checkpoints /mnt/elsewhere/checkpoints.jsonl."""
+    """Check the whole log and the register; exit code 1 if one does not hold. Example: audience audit verify --checkpoints /mnt/elsewhere/checkpoints.jsonl."""
     from serving.checkpoint_files import paths, read
     from serving.checkpoints import Signer
+    from serving.register_verification import verify_register
     from serving.verification import verify as verify_log
 
     opened = Workspace.open(workspace)
@@ -35,17 +36,19 @@ def verify(checkpoints: Copies = None, workspace: Folder = HERE) -> None:
         if not path.exists():
             typer.echo(f"{path} is not there: no checkpoint of it was compared")
     kept = [read(path, signer) for path in [*filter(Path.exists, ours), *(checkpoints or [])]]
+    store = _store(opened)
     with Bars() as bars:
         found = verify_log(
-            _store(opened),
+            store,
             opened.signing_key(),
             [checkpoint for each, _ in kept for checkpoint in each],
             [fault for _, faults in kept for fault in faults],
             progress=bars,
         )
-    for words in found.words():
+    register = verify_register(store, opened.signing_key(), [checkpoint for each, _ in kept for checkpoint in each])
+    for words in (*found.words(), *register.words()):
         typer.echo(words)
-    if not found.holds:
+    if not (found.holds and register.holds):
         raise typer.Exit(1)
 
 

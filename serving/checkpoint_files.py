@@ -13,8 +13,9 @@ from typing import BinaryIO
 
 from sqlalchemy import func, select
 
-from features.database.schema import CHAIN
+from features.database.schema import CHAIN, REGISTER
 from features.database.store import Store
+from features.permission import register
 from features.workspace import Workspace
 from serving.checkpoints import Checkpoint, CheckpointError, Signer
 from serving.entries import Tip, tip
@@ -72,28 +73,34 @@ def keep(workspace: Workspace, store: Store, signer: Signer, *, now: datetime) -
     with _held(own) as file:
         lines = file.read().decode(errors="replace").splitlines()
         before = _last(lines, signer)
-        last, count, then = _as_it_is(store, before)
+        last, count, registered, contradicts = _as_it_is(store, before)
         made = None
-        if last.seq and (before is None or last != Tip(before.seq, before.link)):
-            made = Checkpoint(last.seq, last.link, now, count)
+        if last.seq and (before is None or (last, *registered) != (Tip(before.seq, before.link), before.register, before.register_link)):
+            made = Checkpoint(last.seq, last.link, now, count, *registered)
             lines.append(signer.line(made))
             _add(file, lines[-1:])
         for path in others:
             _bring_up_to_date(path, lines, own)
-    return Kept(made, (own, *others), None if before is None or then == before.link else _words(before))
+    return Kept(made, (own, *others), contradicts)
 
 
-def _as_it_is(store: Store, before: Checkpoint | None) -> tuple[Tip, int, str | None]:
-    """Return the last entry, how many there are, and the link of the entry of the checkpoint before."""
+def _as_it_is(store: Store, before: Checkpoint | None) -> tuple[Tip, int, tuple[int, str] | tuple[None, None], str | None]:
+    """Return the last entry, how many there are, the register's last entry, and what the checkpoint before says against either, in words."""
     with store.read() as connection:
         last = tip(connection)
         count = connection.execute(select(func.count()).select_from(CHAIN).where(CHAIN.c.seq <= last.seq)).scalar_one()
-        then = None if before is None else connection.execute(select(CHAIN.c.link).where(CHAIN.c.seq == before.seq)).scalar()
-    return last, count, then
+        registered = register.tip(connection) or (None, None)
+        contradicts = None
+        if before is not None and connection.execute(select(CHAIN.c.link).where(CHAIN.c.seq == before.seq)).scalar() != before.link:
+            contradicts = _words("log", before.seq, before)
+        elif before is not None and before.register is not None:
+            there = connection.execute(select(REGISTER.c.chain).where(REGISTER.c.seq == before.register)).scalar()
+            contradicts = None if there == before.register_link else _words("register", before.register, before)
+    return last, count, registered, contradicts
 
 
-def _words(before: Checkpoint) -> str:
-    return f"the log does not hold entry {before.seq} as the checkpoint of {before.at:%Y-%m-%d %H:%M:%S} UTC has it: run `audience audit verify`"
+def _words(what: str, seq: int, before: Checkpoint) -> str:
+    return f"the {what} does not hold entry {seq} as the checkpoint of {before.at:%Y-%m-%d %H:%M:%S} UTC has it: run `audience audit verify`"
 
 
 def _last(lines: list[str], signer: Signer) -> Checkpoint | None:

@@ -25,6 +25,8 @@ CONTEXT = b"audience-scoring checkpoint 1\n"
 """What is signed is this and the line without its two signatures."""
 _KEYS = "audience-scoring/audit/checkpoint/"
 _MEMBERS = {"seq": int, "link": str, "at": str, "count": int, "hmac": str, "signature": str}
+_REGISTER = {"register": int, "register_link": str}
+"""Members of checkpoints since there is a register; all or none of them are there."""
 _LINK = re.compile(r"[0-9a-f]{64}")
 
 
@@ -34,12 +36,14 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The last entry's number and link as of `at`, and how many entries there were."""
+    """The last entry's number and link as of `at`, and how many entries there were; number and link of the register's last entry, if there was one."""
 
     seq: int
     link: str
     at: datetime
     count: int
+    register: int | None = None
+    register_link: str | None = None
 
 
 class Signer:
@@ -51,7 +55,9 @@ class Signer:
 
     def line(self, checkpoint: Checkpoint) -> str:
         """Return a checkpoint as its signed line, without the line's end."""
-        stated = {"seq": checkpoint.seq, "link": checkpoint.link, "at": checkpoint.at.isoformat(), "count": checkpoint.count}
+        stated: dict[str, object] = {"seq": checkpoint.seq, "link": checkpoint.link, "at": checkpoint.at.isoformat(), "count": checkpoint.count}
+        if checkpoint.register is not None:
+            stated |= {"register": checkpoint.register, "register_link": checkpoint.register_link}
         signed = _signed(stated)
         return canonical(stated | {"hmac": hmac.new(self._mac, signed, hashlib.sha256).hexdigest(), "signature": self._private.sign(signed).hex()})
 
@@ -66,7 +72,8 @@ class Signer:
             self._private.public_key().verify(bytes.fromhex(signature), signed)
         except (InvalidSignature, ValueError):
             raise CheckpointError("its signature is not of this workspace's key") from None
-        return Checkpoint(stated["seq"], stated["link"], datetime.fromisoformat(stated["at"]), stated["count"])
+        at = datetime.fromisoformat(stated["at"])
+        return Checkpoint(stated["seq"], stated["link"], at, stated["count"], stated.get("register"), stated.get("register_link"))
 
     def public_key(self) -> str:
         """Return the public key that checks signatures, as PEM."""
@@ -90,8 +97,8 @@ def _members(line: str) -> dict:
         stated = json.loads(line)
     except (ValueError, RecursionError):
         raise CheckpointError("it is no line of JSON") from None
-    if not isinstance(stated, dict) or {name: type(value) for name, value in stated.items()} != _MEMBERS:
+    if not isinstance(stated, dict) or {name: type(value) for name, value in stated.items()} not in (_MEMBERS, _MEMBERS | _REGISTER):
         raise CheckpointError(f"it does not have the members of a checkpoint: {', '.join(_MEMBERS)}")
-    if not _LINK.fullmatch(stated["link"]):
+    if not all(_LINK.fullmatch(stated[name]) for name in ("link", "register_link") if name in stated):
         raise CheckpointError("its link is no link")
     return stated

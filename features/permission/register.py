@@ -43,12 +43,10 @@ def digest_of(about: object) -> str:
     return sha256(canonical({"about": about}).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Tip:
-    """The last entry: its number and its link."""
-
-    seq: int
-    link: str
+def tip(connection: Connection) -> tuple[int, str] | None:
+    """Return number and link of the last entry, None where there is none."""
+    row = connection.execute(select(REGISTER.c.seq, REGISTER.c.chain).order_by(REGISTER.c.seq.desc()).limit(1)).one_or_none()
+    return None if row is None else (int(row.seq), str(row.chain))
 
 
 class Register:
@@ -88,11 +86,10 @@ class Register:
             rows = connection.execute(select(REGISTER).where(REGISTER.c.seq.in_(newest))).all()
         return {(row.kind, row.about): Entry(row.seq, row.entry_id, row.kind, row.about, row.at, json.loads(row.body)) for row in rows}
 
-    def tip(self) -> Tip | None:
-        """Return the last entry, None where there is none. Raises StoreError."""
+    def count(self) -> int:
+        """Return how many entries there are. Raises StoreError."""
         with self.store.read() as connection:
-            row = connection.execute(select(REGISTER.c.seq, REGISTER.c.chain).order_by(REGISTER.c.seq.desc()).limit(1)).one_or_none()
-        return None if row is None else Tip(*row)
+            return connection.execute(select(func.count()).select_from(REGISTER)).scalar_one()
 
     def link_of(self, seq: int) -> str | None:
         """Return the link of the entry of that number, None where there is none. Raises StoreError."""
