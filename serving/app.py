@@ -18,7 +18,7 @@ from serving.described import declare_requests
 from serving.observing import Observed
 from serving.permission_schemas import ConsentsRequest, ObjectionRequest, PermissionRequest
 from serving.problems import Problem
-from serving.routes import console, health, models, people, permissions, scores
+from serving.routes import console, health, models, people, permissions, register, scores
 from serving.schemas import ScoreRequest
 from serving.server import Server, new_answer_id, now, server_of
 from serving.settings import Settings
@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
             server.store.close()
 
     app = FastAPI(title=_TITLE, version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
-    for route in (scores, permissions, people, models, health, console):
+    for route in (scores, permissions, people, register, models, health, console):
         app.include_router(route.router)
     app.add_middleware(Observed)
     app.add_exception_handler(Problem, _answer_problem)

@@ -18,7 +18,7 @@ app.add_typer(audit_commands.app, name="audit")
 
 @key_app.command()
 def create(
-    scope: Annotated[str, typer.Option(help="scores, permissions, people or audit; several with commas between.")],
+    scope: Annotated[str, typer.Option(help="scores, permissions, people, register or audit; several with commas between.")],
     label: Annotated[str, typer.Option(help="Who will hold it.")],
     workspace: Folder = HERE,
 ) -> None:

@@ -14,6 +14,7 @@ _REF = "#/components/schemas/{model}"
 _WORDS = {
     401: "no key, or one that does not stand",
     403: "the key has another scope, or a law pack forbids the use",
+    404: "there is nothing of that name",
     413: "body too large",
     415: "not JSON",
     422: "a field cannot be used",

@@ -68,10 +68,13 @@ def targeting(
     permission: PermissionSettings,
     day: date,
 ) -> Targeting:
-    """Return the entry on one way of targeting; `special` are those of the scores that are special for the use, `sources` all that the tables know."""
+    """Return the entry on one way of targeting; `special` are those of the scores that are special for the use, `sources` all that the tables know.
+
+    Where the law lets none but own data serve (rule L3), only sources of such data are told of: the rows of others have dropped out.
+    """
     scores = sorted(score for model in models for score in model.scores)
     own_alone = any(rule.check == "not_own_collection" and rule.applies(use, activity, special=False) for rule in pack.in_force(day))
-    kinds = source_kinds(sources.types, sources.collected_how)
+    kinds = [kind for kind in source_kinds(sources.types, sources.collected_how) if not (own_alone and kind["collected_how"] in NOT_DIRECT)]
     confirmed = pack.confirmation(permission.confirmed)
     assessed = permission.risk_assessment
     body = {
@@ -85,7 +88,7 @@ def targeting(
         "data_categories": data_categories(models),
         "special_categories": sorted(set(special) & set(scores)),
         "sources": kinds,
-        "third_party_data": not own_alone and any(kind["collected_how"] in NOT_DIRECT for kind in kinds),
+        "third_party_data": any(kind["collected_how"] in NOT_DIRECT for kind in kinds),
         "ai": {"used": True, "statement": AI_STATEMENT},
         "law": {"pack": pack.id, "version": pack.version, "digest": pack.digest, "state": "confirmed" if confirmed else pack.state},
         "dpia": permission.dpia,

@@ -12,6 +12,8 @@ def test_openapi_is_whole(served):
         "/v1/permissions",
         "/v1/people/consents",
         "/v1/people/objections",
+        "/v1/register",
+        "/v1/notices/{campaign_id}",
         "/v1/models",
         "/livez",
         "/readyz",

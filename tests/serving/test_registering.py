@@ -88,10 +88,7 @@ def test_an_online_answer_has_its_entry_and_the_next_the_same(online):
     ]
     models = {champion.name: champion.digest for champion in online.reloader.current.champions.values()}
     assert {each["model"]: each["digest"] for each in said["techniques"]} == models
-    assert said["sources"] == [
-        {"type": "(other)", "collected_how": "third_party", "sources": 1},
-        {"type": "membership", "collected_how": "from_person", "sources": 2},
-    ]
+    assert said["sources"] == [{"type": "membership", "collected_how": "from_person", "sources": 2}], "what came from elsewhere may not serve (L3)"
     assert (said["third_party_data"], said["special_categories"], said["ai"]["used"]) == (False, [], True)
     assert (said["dpia"], said["risk_assessment"]) == ("DPIA-1", datetime.now(UTC).date().isoformat())
     assert said["law"]["pack"] == "fr"
@@ -118,6 +115,13 @@ def test_another_campaign_or_score_is_another_entry_and_a_special_one_is_left_ou
     first, second = entries(online)[before:]
     assert first.body["campaign"] == second.body["campaign"] == "other"
     assert second.body["parameters"]["scores"] == ["affinity:housing", "affinity:transport"]
+
+
+def test_where_the_law_lets_others_data_serve_the_entry_says_so(online):
+    use = Use(**CAMPAIGN | {"jurisdiction": "none"})
+    said = online.registrar.targeting(online.reloader.current, use, ["affinity:schools"], at=datetime.now(UTC)).body
+    assert {"type": "(other)", "collected_how": "third_party", "sources": 1} in said["sources"], "words of somebody's are not repeated"
+    assert (said["third_party_data"], said["special_categories"]) == (True, ["affinity:schools"])
 
 
 def test_it_is_worked_out_once(online):
