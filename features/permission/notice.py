@@ -19,26 +19,27 @@ from features.permission.settings import PermissionSettings
 FORMAT = "audience-scoring notice 1"
 FLOOR = 50
 """Counts of fewer people are told as "fewer than 50": rule L32's floor."""
-NEEDED = (
-    "sponsor.name",
-    "sponsor.address",
-    "sponsor.contact",
-    "controlling_entity.name",
-    "election_or_process",
-    "funding_origin",
-    "period.stated_from",
-    "period.stated_until",
-    "amounts.stated",
-    "amounts.how_computed",
-    "repositories",
-    "reporting",
-    "internal_policy",
-    "rights.contact",
-    "risk_assessment.date",
-    "risk_assessment.url",
-    "dpia",
-)
-"""What a notice needs, by path; each that is empty stands in `missing`."""
+NEEDED: Mapping[str, str] = {
+    "sponsor.name": "sponsor",
+    "sponsor.address": "address",
+    "sponsor.contact": "contact",
+    "controlling_entity.name": "controlling_entity",
+    "election_or_process": "election_or_process",
+    "funding_origin": "funding_origin",
+    "period.stated_from": "period_from",
+    "period.stated_until": "period_until",
+    "amounts.stated": "amounts",
+    "amounts.how_computed": "amounts_computed",
+    "repositories": "repositories",
+    "reporting": "reporting",
+    "suspension": "suspension",
+    "internal_policy": "policy",
+    "rights.contact": "rights_contact",
+    "risk_assessment.date": "risk_assessment",
+    "risk_assessment.url": "risk_assessment_url",
+    "dpia": "dpia",
+}
+"""What a notice needs, by path, and the key of its words; each that is empty stands in `missing`."""
 
 
 class NoticeError(ValueError):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from features.permission.notice import NEEDED
 from features.permission.notice_words import word_of, words
 
 Labels = Mapping[str, str]
@@ -80,7 +81,7 @@ def sections(notice: Mapping[str, Any], language: str, labels: Labels) -> tuple[
         ("care", _care(notice, say)),
         ("rights", iter((say.line("rights", say("rights.text")), say.line("contact", notice["rights"]["contact"])))),
         ("more", _more(notice, say)),
-        ("missing", iter((Line(say("not_stated"), tuple(notice["missing"])),) if notice["missing"] else ())),
+        ("missing", iter((Line(say("not_stated"), tuple(say(NEEDED[path]) for path in notice["missing"])),) if notice["missing"] else ())),
     )
     return tuple(Section(say(f"section.{name}"), lines) for name, found in made if (lines := tuple(found)))
 
@@ -117,7 +118,7 @@ def _lead(notice: Mapping[str, Any], say: _Wording) -> str:
 
 
 def _footer(notice: Mapping[str, Any], say: _Wording) -> str:
-    return say("footer", made_at=notice["made_at"], entries=len(notice["register"]))
+    return say("footer", made_at=notice["made_at"][:10], entries=len(notice["register"]))
 
 
 def _who(notice: Mapping[str, Any], say: _Wording) -> Iterator[Line]:
@@ -196,7 +197,7 @@ def _care(notice: Mapping[str, Any], say: _Wording) -> Iterator[Line]:
 
 def _more(notice: Mapping[str, Any], say: _Wording) -> Iterator[Line]:
     yield say.line("reporting", notice["reporting"])
-    yield say.line("suspension", notice["suspension"] or say("no"))
+    yield say.line("suspension", notice["suspension"])
     yield say.line("repositories", *notice["repositories"])
 
 

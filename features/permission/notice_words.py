@@ -84,6 +84,15 @@ WORDS: Mapping[str, Said] = MappingProxyType(
             "Wahl, Referendum oder Gesetzgebungsverfahren",
         ),
         "period_stated": _say("Period of the campaign", "Période de la campagne", "Periode van de campagne", "Zeitraum der Kampagne"),
+        "period_from": _say("First day of the campaign", "Premier jour de la campagne", "Eerste dag van de campagne", "Erster Tag der Kampagne"),
+        "period_until": _say("Last day of the campaign", "Dernier jour de la campagne", "Laatste dag van de campagne", "Letzter Tag der Kampagne"),
+        "rights_contact": _say("Contact for your rights", "Contact pour vos droits", "Contact voor uw rechten", "Kontakt für Ihre Rechte"),
+        "risk_assessment_url": _say(
+            "Where the risk assessment is published",
+            "Où l'évaluation des risques est publiée",
+            "Waar de risicobeoordeling is gepubliceerd",
+            "Wo die Risikobewertung veröffentlicht ist",
+        ),
         "period_counted": _say(
             "Days on which people were selected", "Jours de ciblage", "Dagen waarop mensen zijn gekozen", "Tage, an denen Menschen ausgewählt wurden"
         ),
@@ -195,16 +204,16 @@ WORDS: Mapping[str, Said] = MappingProxyType(
             "Where the advertisements are kept", "Où les publicités sont conservées", "Waar de reclame wordt bewaard", "Wo die Werbung aufbewahrt wird"
         ),
         "footer": _say(
-            "Made on {made_at} from {entries} entries of the register of targeting, which is kept for at least seven years, and from the counts of"
+            "Made on {made_at} from the register of targeting (entries: {entries}), which is kept for at least seven years, and from the counts of"
             " the audit log."
             " Names follow Regulation (EU) 2024/900, articles 12 and 19; the form of Implementing Regulation (EU) 2025/1410 is not claimed.",
-            "Établi le {made_at} à partir de {entries} entrées du registre du ciblage, conservé au moins sept ans, et des comptes du journal d'audit."
+            "Établi le {made_at} à partir du registre du ciblage (entrées : {entries}), conservé au moins sept ans, et des comptes du journal d'audit."
             " Les noms suivent"
             " le règlement (UE) 2024/900, articles 12 et 19 ; le format du règlement d'exécution (UE) 2025/1410 n'est pas revendiqué.",
-            "Gemaakt op {made_at} uit {entries} vermeldingen van het register van targeting, dat ten minste zeven jaar wordt bewaard, en uit de"
+            "Gemaakt op {made_at} uit het register van targeting (vermeldingen: {entries}), dat ten minste zeven jaar wordt bewaard, en uit de"
             " tellingen van het"
             " auditlogboek. Namen volgen Verordening (EU) 2024/900, artikelen 12 en 19; de vorm van Uitvoeringsverordening (EU) 2025/1410 wordt niet geclaimd.",
-            "Erstellt am {made_at} aus {entries} Einträgen des Targeting-Registers, das mindestens sieben Jahre aufbewahrt wird, und aus den"
+            "Erstellt am {made_at} aus dem Targeting-Register (Einträge: {entries}), das mindestens sieben Jahre aufbewahrt wird, und aus den"
             " Zählungen des Audit-Logs."
             " Die Bezeichnungen folgen der Verordnung (EU) 2024/900, Artikel 12 und 19; die Form der Durchführungsverordnung (EU) 2025/1410 wird"
             " nicht beansprucht.",

@@ -34,6 +34,7 @@ NOTICE = {
     "amounts_computed": "invoices of the platform",
     "repositories": ["https://example.org/ads"],
     "reporting": "ads@example.org",
+    "suspension": "neither",
     "policy": "https://example.org/policy",
     "rights_contact": "privacy@example.org",
 }
@@ -95,7 +96,10 @@ def test_what_is_not_said_is_missing_and_never_made_up():
     assert lacking["sponsor"] == {"types": ["ngo"], "name": None, "address": None, "contact": None, "website": None}
     page = as_html(lacking, "en", {})
     assert page.count("not stated") >= len(NEEDED) - 5
-    assert "sponsor.name" in page
+    last = sections(lacking, "en", {})[-1]
+    assert (last.title, len(last.lines[0].values)) == ("What this notice lacks", len(NEEDED))
+    assert "Sponsor" in last.lines[0].values
+    assert "What this notice lacks" not in [section.title for section in sections(made(), "en", {})]
 
 
 def test_a_campaign_of_entries_of_any_age_is_told_as_one():
@@ -134,6 +138,7 @@ def test_small_counts_are_not_told(number, told):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_sentence_exists_in_every_language(language):
+    assert set(NEEDED.values()) <= set(WORDS)
     for key, said in WORDS.items():
         assert said.get(language, "").strip(), f"{key} has no words in {language}"
         assert sorted(re.findall(r"\{\w+\}", said[language])) == sorted(re.findall(r"\{\w+\}", said["en"])), key
