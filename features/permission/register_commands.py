@@ -40,12 +40,12 @@ def register(
     workspace: Folder = HERE,
 ) -> None:
     """Show the register of targeting use, or make a public notice from it. Example: audience register --notice housing-2026 --format html."""
-    from features.database.store import Store
+    from features.permission.opening import opened as open_store
 
     if sum((verify, sync, notice is not None, processing)) > 1:
         raise typer.BadParameter("--verify, --sync, --notice and --processing are asked for one at a time")
     opened = Workspace.open(workspace)
-    with closing(Store(opened.database_url)) as store:
+    with closing(open_store(opened)) as store:
         if verify:
             _verify(opened, store)
         elif sync:

@@ -67,6 +67,12 @@ def _is_docstring_like(text):
     return "\n" in text and not re.search(r"\bselect\b", text, re.IGNORECASE)
 
 
+def test_the_store_of_a_workspace_is_opened_in_one_place():
+    """Where key and database are held against each other: else an objection could be looked for where it never was."""
+    opening = {path.relative_to(ROOT).as_posix() for path in SOURCES if re.search(r"(?<!\w)Store\(", path.read_text(encoding="utf-8"))}
+    assert opening == {"features/permission/opening.py"}
+
+
 def test_only_commands_use_the_terminal():
     for path in SOURCES:
         modules = {node.module for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)}
