@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from features.permission import source_types
-from features.permission.use import LEDGER_PURPOSES
+from features.permission.use import FORMS, LEDGER_PURPOSES, Form
 from features.vocabulary import Vocabulary, VocabularyError
 
 Type = Literal["text", "time", "float", "integer", "flag"]
@@ -41,6 +41,7 @@ class Column:
     unit: str | None = None
     allowed: tuple[str, ...] | None = None
     reference: Reference | None = None
+    form: Form | None = None
     several: bool = False
     """Whether a value may name several of the `reference`, separated by `;`."""
     minimum: float | None = None
@@ -116,7 +117,7 @@ SOURCES = Table(
     "Where data came from and what people were told then.",
     ("source_id",),
     (
-        Column("source_id", "text", "unique id of the source"),
+        Column("source_id", "text", "unique id of the source", form=FORMS["source_id"]),
         Column("type", "text", "what kind of source: petition, event, membership, broker, contest, voter_roll, …; the law's own words are below"),
         Column("collected_how", "text", "how it was collected", allowed=COLLECTED_HOW),
         Column("collected_at", "time", "when it was collected", unit="UTC"),
@@ -141,15 +142,15 @@ CONSENTS = Table(
         _PERSON,
         Column("event", "text", "what happened", allowed=CONSENT_EVENTS),
         Column("purpose", "text", "for which purpose; `any` for all", allowed=LEDGER_PURPOSES),
-        Column("channel", "text", "for which channel; `any` for all"),
-        Column("wording_hash", "text", "hash of the wording that was shown", nullable=True),
-        Column("legal_basis", "text", "the legal basis claimed, such as `gdpr_9_2_a`", nullable=True),
+        Column("channel", "text", "for which channel; `any` for all", form=FORMS["channel"]),
+        Column("wording_hash", "text", "hash of the wording that was shown", nullable=True, form=FORMS["wording_hash"]),
+        Column("legal_basis", "text", "the legal basis claimed, such as `gdpr_9_2_a`", nullable=True, form=FORMS["legal_basis"]),
         Column("at", "time", "when it happened", unit="UTC"),
         Column("evidence", "text", "where the proof is kept; sealed under the person's own key", nullable=True),
         Column("valid_from", "time", "from when on it counts; when it happened, if empty", nullable=True, unit="UTC", future=True),
         Column("valid_until", "time", "when it ends by itself", nullable=True, unit="UTC", future=True),
-        Column("wording_version", "text", "version of the wording", nullable=True),
-        Column("language", "text", "language of the wording", nullable=True),
+        Column("wording_version", "text", "version of the wording", nullable=True, form=FORMS["wording_version"]),
+        Column("language", "text", "language of the wording", nullable=True, form=FORMS["language"]),
     ),
     ledger=True,
 )
@@ -279,4 +280,6 @@ def _allowed(column: Column) -> str:
         return f"{column.minimum:g} to {column.maximum:g}"
     if column.name == "person_id":
         return "`system:id`, no spaces"
+    if column.form is not None:
+        return column.form.words
     return "also after the import" if column.future else ""

@@ -288,6 +288,8 @@ def _within_text(column: Column, parsed: Parsed) -> None:
     parsed.refuse(mask_of(pc.greater(pc.binary_length(parsed.values), LONGEST_TEXT)), f"is longer than {LONGEST_TEXT} bytes")
     if _has_control(parsed.values):
         parsed.refuse(mask_of(pc.match_substring_regex(parsed.values, r"[\x00-\x1f\x7f]")), "holds a control character (a tab, a line break, a NUL)")
+    if column.form is not None:
+        parsed.refuse(mask_of(pc.invert(pc.match_substring_regex(parsed.values, column.form.pattern))), f"is not {column.form.words}")
     if column.allowed:
         one_of(parsed, column.allowed, "an allowed value")
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from features.faults import did_you_mean
 from features.permission.retention import Retention
 from features.permission.settings import PermissionFault, PermissionSettings, parse_permission
 from features.vocabulary import Frozen, Language, Vocabulary, VocabularyError, parse_vocabulary
@@ -65,7 +66,9 @@ class Workspace:
         except PermissionFault as error:
             raise WorkspaceError(str(error)) from None
         settings, audit = _table(document, "workspace", Settings), _table(document, "audit", AuditSettings)
-        return cls(root, settings, parse_vocabulary(document), permission, audit)
+        vocabulary = parse_vocabulary(document)
+        _check_channels(permission, vocabulary)
+        return cls(root, settings, vocabulary, permission, audit)
 
     @property
     def tables(self) -> Path:
@@ -163,6 +166,15 @@ def create(folder: str | Path) -> Path:
 _STARTER = Path(__file__).with_name("starter.toml")
 _OWN = {"workspace", "audit", "permission", "uses", "notices", "processing", "retention", "training"}
 _TABLES = _OWN | {"features", "kinds", "channels", "topics", "attributes", "source_types", "experiments"}
+
+
+def _check_channels(permission: PermissionSettings, vocabulary: Vocabulary) -> None:
+    """Raise WorkspaceError for a use of a channel that is none: nobody's objection to the real one would be heard."""
+    known = tuple(channel.id for channel in vocabulary.channels)
+    for name, use in permission.uses.items():
+        if use.channel is not None and use.channel not in known:
+            hint = did_you_mean(use.channel, known)
+            raise WorkspaceError(f"audience.toml: uses.{name}.channel: there is no such channel (given: {use.channel!r}); allowed: {', '.join(known)}.{hint}")
 
 
 _Kind = TypeVar("_Kind", bound=Frozen)

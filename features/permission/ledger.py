@@ -22,7 +22,7 @@ from features.database.store import Store
 from features.permission.facts import ERASED, NEVER, Events
 from features.permission.recipients import queue
 from features.permission.subjects import Subject, Subjects
-from features.permission.use import LEDGER_PURPOSES
+from features.permission.use import FORMS, LEDGER_PURPOSES
 from features.tables import CONSENT_EVENTS
 
 Progress = Callable[[str, float], None]
@@ -31,6 +31,7 @@ EXPLICIT = "gdpr_9_2_a"
 CODES = {**{event: code for code, event in enumerate(CONSENT_EVENTS)}, "erased": ERASED}
 _PERSON_ID = re.compile(r"[A-Za-z0-9_.\-]{1,63}:[^\s\x00-\x1f\x7f]{1,255}")
 """As imports take them (`features.values.PERSON_ID`)."""
+_FORMED = ("channel", "legal_basis", "wording_hash", "wording_version", "language")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK = 10_000
 _CHAINED = tuple(column.name for column in LEDGER.columns if column.name not in {"seq", "chain"})
@@ -220,8 +221,10 @@ def check(event: Event, now: datetime) -> None:
         raise LedgerError("person is no id: `system:id`, such as system = van, without spaces")
     if event.purpose not in LEDGER_PURPOSES:
         raise LedgerError(f"purpose = {event.purpose!r} is none of {', '.join(LEDGER_PURPOSES)}")
-    if not event.channel.strip():
-        raise LedgerError("channel is empty")
+    for name in _FORMED:
+        text = getattr(event, name)
+        if text is not None and not re.fullmatch(FORMS[name].pattern, text):
+            raise LedgerError(f"{name} is not {FORMS[name].words}: what stands in the ledger stays there")
 
 
 def _not_before(connection: Connection, now: datetime) -> datetime:

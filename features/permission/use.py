@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -36,6 +37,27 @@ def _printable(text: str) -> str:
 Name = Annotated[str, Field(min_length=1, max_length=_LONGEST), AfterValidator(_printable)]
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]{0,99}$")]
 """A name that cannot hold a person's id or an address: it is written into the log, which nobody can change."""
+
+
+class Form(NamedTuple):
+    """What a text may look like that is written where nobody can change it: a pattern (of RE2 and of Python alike) that no address fits, and it in words."""
+
+    pattern: str
+    words: str
+
+
+_NAME = Form(r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$", "a short name: letters and digits, and _ . - between them, at most 64")
+FORMS: Mapping[str, Form] = {
+    "channel": Form(r"^[a-z][a-z0-9_]{0,62}$", "the id of a channel: small letters, digits and _, beginning with a letter"),
+    "legal_basis": _NAME,
+    "wording_hash": Form(r"^[A-Za-z0-9:+/=_.\-]{1,128}$", "a hash: letters, digits and : + / = _ . - alone, at most 128"),
+    "wording_version": _NAME,
+    "language": Form(r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,7}){0,1}$", "the code of a language, such as fr or fr-BE"),
+    "source_id": Form(
+        r"^[\p{L}\p{N}][\p{L}\p{N}_. \-]{0,99}$", "a name: letters and digits, and _ . - and spaces between them, at most 100; no id of a person, no address"
+    ),
+}
+"""The texts that enter ledger and log, by column. In Python `source_id` is never matched: its pattern is of RE2 alone."""
 
 
 class Use(Frozen):

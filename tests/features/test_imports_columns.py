@@ -272,6 +272,16 @@ def test_a_source_that_was_refused_is_unknown(workspace, tmp_path):
     assert import_files(workspace, "interactions", [write_csv(tmp_path / "i.csv", rows)], now=NOW).sourceless == 5
 
 
+@pytest.mark.parametrize(
+    ("column", "text"), [("wording_hash", "x@y.example"), ("language", "x@y.example"), ("wording_version", "of Jan"), ("channel", "E-mail")]
+)
+def test_what_would_stay_in_the_ledger_is_refused_before_it(workspace, tmp_path, column, text):
+    row = {"person_id": "van:1", "event": "given", "purpose": "research", "channel": "any", "at": "2025-05-01T00:00:00Z", "legal_basis": "gdpr_9_2_a"}
+    summary = import_files(workspace, "consents", [write_csv(tmp_path / "c.csv", [row | {column: text}, row])], now=NOW)
+    assert (summary.stored, summary.rejected) == (1, 1)
+    assert f"{column},is not " in summary.rejects_file.read_text(encoding="utf-8").replace('"', "")
+
+
 def test_other_tables_name_no_source(workspace, tmp_path):
     row = {"person_id": "van:1", "event": "given", "purpose": "p", "channel": "any", "at": "2025-05-01T00:00:00Z"}
     assert import_files(workspace, "consents", [write_csv(tmp_path / "c.csv", [row])], now=NOW).sourceless == 0

@@ -99,7 +99,17 @@ def test_who_says_again_what_they_unsaid_is_heard_in_the_same_moment_too(ledger)
         (said(purpose="Campaign Messages"), "purpose = 'Campaign Messages' is none of any, political_ads_online, "),
         (said(person="van:1 2"), "person is no id: `system:id`"),
         (said(person="\ufeffvan:1"), "person is no id"),
-        (said(channel=" "), "channel is empty"),
+        (said(channel=" "), "channel is not the id of a channel"),
+        (said(channel="jan@example.org"), "channel is not the id of a channel"),
+        (replace(GIVEN, wording_hash="jan@example.org"), "wording_hash is not a hash: .*what stands in the ledger stays there"),
+        (replace(GIVEN, wording_hash="a b"), "wording_hash is not a hash"),
+        (replace(GIVEN, wording_hash=""), "wording_hash is not a hash"),
+        (replace(GIVEN, wording_hash="aa\n"), "wording_hash is not a hash"),
+        (replace(GIVEN, legal_basis="said by van:1"), "legal_basis is not a short name"),
+        (replace(GIVEN, legal_basis="jan@example.org"), "legal_basis is not a short name"),
+        (replace(GIVEN, wording_version="van:1"), "wording_version is not a short name"),
+        (replace(GIVEN, language="jan@example.org"), "language is not the code of a language, such as fr or fr-BE"),
+        (replace(GIVEN, language="français"), "language is not the code of a language"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_of_it_stored(ledger, event, message):
@@ -107,6 +117,16 @@ def test_what_cannot_be_is_refused_and_nothing_of_it_stored(ledger, event, messa
         ledger.append([GIVEN, event], now=NOW, door="command")
     assert "van:1" not in str(raised.value)
     assert ledger.last() == 0
+
+
+def test_what_hashes_versions_and_languages_look_like_is_taken(ledger):
+    hashes = ("a" * 128, "sha256:9f2c", "sha512-oC3/l+Q==", "Zm9v_Yg.")
+    others = (("gdpr_9_2_a", "2026-11-01", "fr-BE"), ("GDPR.9.2.a", "v1.2", "nl"), ("c", "3", "zh-Hant"), (None, None, None))
+    events = [
+        replace(GIVEN, person=f"van:{number}", wording_hash=text, legal_basis=basis, wording_version=version, language=language)
+        for number, (text, (basis, version, language)) in enumerate(zip(hashes, others, strict=True))
+    ]
+    assert ledger.append(events, now=NOW, door="command").stored == 4
 
 
 def test_events_come_as_columns_by_person_and_number(ledger):

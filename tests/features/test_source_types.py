@@ -30,6 +30,13 @@ def reasons(checked):
     return {(row["line"], row["column"]): row["reason"] for row in checked.faults.table().to_pylist()}
 
 
+@pytest.mark.parametrize("name", ["jan@example.org", "van:123", "a/b", " s", "s" * 101])
+def test_a_source_goes_by_a_name_that_is_no_address_because_the_log_keeps_it(check, name):
+    (((_, column), reason),) = reasons(check({**SOURCE, "source_id": name})).items()
+    assert (column, "is not a name: letters and digits" in reason) == ("source_id", True)
+    assert check({**SOURCE, "source_id": "Pétition d'été"[:8]}, {**SOURCE, "source_id": "form 2026-10_b.v2"}).rows.num_rows == 2
+
+
 @pytest.mark.parametrize("word", [*FORBIDDEN, "Scraped public", "SCRAPED-PUBLIC", "web_scraping", "municipal_file", "Employer", "fichier public"])
 def test_what_may_never_be_stored_is_refused_however_it_is_written_and_whatever_else_it_says(check, word):
     checked = check({**SOURCE, **SHOWN, **OF_AN_ELECTION, "type": word})

@@ -9,6 +9,15 @@ from features.workspace import VocabularyError, Workspace, WorkspaceError, creat
 
 WORDS = '[kinds.gift]\ndirection = "in"\nen = "gift"\n[channels.door]\nen = "door"\n'
 NAMED = f'[workspace]\nname = "Us"\n{WORDS}'
+USE = """[channels.email]
+en = "e-mail"
+[uses.letters]
+purpose = "research"
+channel_class = "offline"
+sponsor_type = "ngo"
+jurisdiction = "none"
+channel = "emial"
+"""
 
 
 @pytest.fixture
@@ -70,11 +79,16 @@ def test_every_workspace_has_a_key_of_its_own(tmp_path):
         (NAMED.replace("name =", "language = 'de'\nname ="), WorkspaceError, r"workspace\.language"),
         (NAMED.replace("name =", "scores_valid_days = 0\nname ="), WorkspaceError, "scores_valid_days"),
         ('[workspace]\nname = "Us"\n', VocabularyError, "at least one"),
+        (NAMED + USE, WorkspaceError, r"uses\.letters\.channel: there is no such channel \(given: 'emial'\); allowed: .*Did you mean 'email'"),
     ],
 )
 def test_what_cannot_be_used_is_told(write, text, error, message):
     with pytest.raises(error, match=message):
         Workspace.open(write(text))
+
+
+def test_a_use_of_a_channel_that_is_there_opens(write):
+    assert Workspace.open(write(NAMED + USE.replace("emial", "email"))).permission.use("letters").channel == "email"
 
 
 def test_a_folder_without_a_workspace(tmp_path):
