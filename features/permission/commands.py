@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -15,10 +16,14 @@ from features.terminal import HERE, Folder, moment, now, table
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from features.permission.decision import Told
+    from features.history import History
+    from features.permission.decision import Decisions, Told
     from features.permission.ledger import Event
+    from features.permission.live import Permission
+    from features.permission.replaying import Compared
 
 app = typer.Typer(rich_markup_mode=None)
 app.add_typer(recipient_commands.app)
@@ -63,12 +68,18 @@ def object_(purpose: Purpose = ANY, channel: Channel = ANY, file: Ids = None, wo
 
 @app.command()
 def decide(
-    use: Annotated[str, typer.Option(help="A [uses.…] of audience.toml.")],
+    use: Annotated[str | None, typer.Option(help="A [uses.…] of audience.toml.")] = None,
     activity: Annotated[str, typer.Option(help="What is done: score, audience, export or training.")] = "score",
     at: Annotated[str | None, typer.Option(help="As of when (ISO 8601); now by default.")] = None,
     known: Annotated[int | None, typer.Option(help="Number of the last event of the ledger to look at, to make a past decision again.")] = None,
+    version: Annotated[
+        list[str] | None, typer.Option(help="A table's version to decide from, such as people=3; the present ones by default. Repeatable.")
+    ] = None,
     each: Annotated[bool, typer.Option("--each", help="Tell of each person, with the rule and what it stood on; else numbers by code.")] = False,
     rules: Annotated[bool, typer.Option("--rules", help="Tell what every rule says of the one person named.")] = False,
+    answer: Annotated[
+        str | None, typer.Option(help="An answer of the log, by its id: make its decisions again and compare; exit code 1 if one differs.")
+    ] = None,
     file: Ids = None,
     workspace: Folder = HERE,
 ) -> None:
@@ -80,17 +91,28 @@ def decide(
     opened = Workspace.open(workspace)
     if activity not in ACTIVITIES:
         raise typer.BadParameter(f"{activity!r} is none of {', '.join(ACTIVITIES)}")
-    stated = opened.permission.use(use)
-    people = _ids(file) if file is not None else History(opened.tables, opened.vocabulary).read("people", columns=["person_id"]).column(0).to_pylist()
+    if (use is None) == (answer is None):
+        raise typer.BadParameter("give --use, or --answer for what was decided before; not both")
+    history = History(opened.tables, opened.vocabulary)
+    versions = _versions(version or (), history)
+    people = _ids(file) if file is not None else history.read("people", columns=["person_id"]).column(0).to_pylist()
     with closing(open_store(opened)) as store:
         permission = Permission(opened, store)
+        if answer is not None:
+            _show_replay(permission, answer, people)
+            return
+        stated = opened.permission.use(str(use))
         if rules:
             if len(people) != 1:
                 raise typer.BadParameter(f"--rules tells of one person at a time: name one with --file, not {len(people):,}")
             verdicts = permission.every_rule(people[0], stated, permission.now(now()) if at is None else moment(at), activity=activity, known=known)
-            table([_verdict(each) for each in verdicts])
+            table([_verdict(told) for told in verdicts])
             return
-        decisions = permission.decide(people, stated, moment(at), live=at is None, activity=activity, known=known)
+        decisions = permission.decide(people, stated, moment(at), live=at is None, versions=versions, activity=activity, known=known)
+    _show(decisions, people, each=each, confirmed=decisions.pack in opened.permission.confirmed)
+
+
+def _show(decisions: Decisions, people: list[str], *, each: bool, confirmed: bool) -> None:
     if each:
         rules_of, events = [decisions.forbidding(row) for row in range(len(decisions))], decisions.event.tolist()
         told = [("allowed", "") if rule is None else (rule.code, rule.id) for rule in rules_of]
@@ -98,8 +120,42 @@ def decide(
         table([{"person": person, "code": code, "rule": rule, "event": _number(event)} for person, (code, rule), event in found])
     else:
         table([{"code": code, "people": f"{count:,}"} for code, count in decisions.counts().items()])
-    state = "unconfirmed" if decisions.pack not in opened.permission.confirmed else "confirmed"
+    state = "confirmed" if confirmed else "unconfirmed"
     typer.echo(f"law pack {decisions.pack} {decisions.version} ({state}), ledger up to event {decisions.ledger}", err=True)
+
+
+def _show_replay(permission: Permission, answer: str, people: list[str]) -> None:
+    from features.permission.replaying import replay
+
+    found = replay(permission, answer, people)
+    table(
+        [
+            {"person": one.person, "logged": one.logged.code, "again": one.again.code, "": "same" if one.same else "DIFFERENT: " + _differs(one)}
+            for one in found.compared
+        ]
+    )
+    if any(found.refused):
+        typer.echo(f"the use as a whole: logged {found.refused[0] or 'not refused'}, again {found.refused[1] or 'not refused'}")
+    if found.others:
+        typer.echo(f"{found.others:,} others of the answer were not named, or were erased", err=True)
+    if not found.same:
+        raise typer.Exit(1)
+
+
+def _differs(one: Compared) -> str:
+    parts = ((name, getattr(one.logged, name), getattr(one.again, name)) for name in ("code", "rule", "event", "source"))
+    return "; ".join(f"{name} {logged or 'none'}, again {again or 'none'}" for name, logged, again in parts if logged != again)
+
+
+def _versions(said: Iterable[str], history: History) -> dict[str, int]:
+    """Return the versions of tables that are said as NAME=NUMBER."""
+    present, versions = history.versions(), {}
+    for text in said:
+        name, _, number = text.partition("=")
+        if name not in present or not re.fullmatch(r"-1|[0-9]+", number) or int(number) > present[name]:
+            raise typer.BadParameter(f"{text!r} is no version of a table: give NAME=NUMBER, such as people={max(present['people'], 0)}, up to the present one")
+        versions[name] = int(number)
+    return versions
 
 
 def _verdict(told: Told) -> dict[str, str]:

@@ -52,6 +52,7 @@ def _check(server: Server, events: Sequence[Event], places: Sequence[str], at: d
         wrong = channel_fault(event.channel, server.workspace.vocabulary)
         if wrong is not None:
             faults.append({"field": f"{place}channel", "message": wrong})
+            continue
         try:
             check_event(event, at)
         except LedgerError as error:

@@ -15,6 +15,7 @@ from features.database.store import Store, StoreError
 from features.permission.ledger import Event
 from features.permission.live import Permission
 from features.permission.packs import load_pack
+from features.permission.replaying import replay
 from features.permission.use import Use
 from features.publication import publish
 from features.workspace import Workspace
@@ -458,6 +459,8 @@ def test_the_log_says_what_was_decided_and_on_what(ruled):
     tokens = ruled.server.audit.pseudonyms(["van:0592", "van:0591"])
     assert by_token[tokens["van:0591"]] == ("objected", "L18", last)
     assert by_token[tokens["van:0592"]] == (None, None, None)
+    found = replay(ruled.server.permission, body["answer_id"], ["van:0591", "van:0592", "van:0593"])
+    assert ([one.person for one in found.compared], found.others, found.same) == (["van:0591", "van:0592"], 0, True)
 
 
 def test_nothing_leads_to_who_was_erased(ruled):
@@ -478,7 +481,10 @@ def test_a_rule_about_special_scores_keeps_those_from_them_who_did_not_consent(r
     """In the UK a party may score nobody for what shows opinions without explicit consent: through the answer, not only in the rules."""
     use = PARTY | {"jurisdiction": "uk", "channel_class": "offline"}
     say(ruled.workspace, "van:0571", "given", "political_ads", legal_basis="gdpr_9_2_a", wording_hash="a" * 64)
-    without, consenting = ruled.ask(["van:0570", "van:0571"], ["affinity:housing"], use=use).json()["results"]
+    answer = ruled.ask(["van:0570", "van:0571", "nobody:1"], ["affinity:housing"], use=use).json()
+    without, consenting, _ = answer["results"]
+    found = replay(ruled.server.permission, answer["answer_id"], ["van:0570", "van:0571", "nobody:1"])
+    assert ([one.person for one in found.compared], found.others, found.same) == (["van:0570", "van:0571"], 0, True), "of who has no vector nothing was decided"
     assert (without["permission"]["allowed"], without["scores"][0]["code"]) == (True, "no_art9_basis")
     assert "value" not in without["scores"][0]
     assert consenting["scores"][0]["value"] > 0

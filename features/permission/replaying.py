@@ -1,0 +1,118 @@
+"""The decisions of an answer in the log, made again from all that stands beside it: use, law pack, ledger, tables, time, activity and preconditions.
+
+What comes out the same shows that the log says what was decided; what does not, that something it stood on was changed, or that the log was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import Connection, select
+
+from features.database.schema import ANSWERS, DECISIONS
+from features.permission.live import Group, Permission
+from features.permission.packs import FOLDER, load_pack
+from features.permission.rules import Preconditions
+from features.permission.use import Use
+
+ALLOWED = "allowed"
+_UNDECIDED = "unknown_person"
+"""The code of who had no vector: of them nothing was decided."""
+
+
+class ReplayError(ValueError):
+    """The decisions of an answer cannot be made again; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was decided of one person: a code, or `allowed`, and what it stood on."""
+
+    code: str
+    rule: str | None
+    event: int | None
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One person's decision as the log has it, and as it is made again."""
+
+    person: str
+    logged: Outcome
+    again: Outcome
+
+    @property
+    def same(self) -> bool:
+        """Whether it is the same, and stands on the same."""
+        return self.logged == self.again
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """An answer's decisions made again: of the people who were named, and how many others the answer is about.
+
+    `refused`: the code with which the use was refused for everybody, in the log and made again; None where there is none.
+    """
+
+    compared: tuple[Compared, ...]
+    others: int
+    refused: tuple[str | None, str | None]
+
+    @property
+    def same(self) -> bool:
+        """Whether everything came out the same."""
+        return self.refused[0] == self.refused[1] and all(each.same for each in self.compared)
+
+
+def replay(permission: Permission, answer_id: str, people: Sequence[str]) -> Replay:
+    """Make the decisions on those of the people who are in the answer again. Raises ReplayError, StoreError or HistoryError."""
+    subjects = permission.ledger.subjects
+    with permission.ledger.store.read() as connection:
+        head = connection.execute(select(ANSWERS).where(ANSWERS.c.answer_id == answer_id)).one_or_none()
+        if head is None:
+            raise ReplayError("the log holds no answer of that id")
+        asked = _asked(head)
+        logged = _logged(connection, answer_id)
+        named = {person: logged[subject.token] for person, subject in subjects.find_all(connection, people).items() if subject.token in logged}
+    ids = sorted(named)
+    group = permission.group(pa.array(ids, pa.large_string()), versions=json.loads(head.tables))
+    decisions = group.decide(np.arange(len(ids)), **asked)
+    refused = None if decisions.refused_use is None else decisions.refused_use.code
+    compared = tuple(Compared(person, named[person], _made(group, decisions, row)) for row, person in enumerate(ids))
+    return Replay(compared, len(logged) - len(ids), (None if logged else head.code, refused))
+
+
+def _asked(head: Any) -> dict[str, Any]:
+    """Return what was asked of the group. Raises ReplayError where the log does not say all of it, or the law pack is not this release's."""
+    if head.law is None or head.use is None or not json.loads(head.tables):
+        raise ReplayError("nothing was decided for that answer, or it is of a release that did not write down on what")
+    name, version, digest = head.law.split(" ")
+    if not (FOLDER / f"{name}.toml").exists() or load_pack(name).digest != digest:
+        now = f"; this release has {name} {load_pack(name).version}" if (FOLDER / f"{name}.toml").exists() else ""
+        raise ReplayError(f"the answer was decided under the law pack {name} {version} of another release{now}: it can be made again with the release of then")
+    if head.preconditions is None or head.activity is None:
+        raise ReplayError("the answer is of a release that did not write down what was done with the people, and what had been done before")
+    stated = json.loads(head.preconditions)
+    made = stated["risk_assessment"]
+    before = Preconditions(stated["dpia"], None if made is None else date.fromisoformat(made))
+    return {"use": Use(**json.loads(head.use)), "at": head.at, "known": head.ledger, "activity": head.activity, "preconditions": before}
+
+
+def _logged(connection: Connection, answer_id: str) -> dict[str, Outcome]:
+    """Return what the log says was decided, by token; those of whom nothing was decided are left out."""
+    rows = connection.execute(select(DECISIONS).where(DECISIONS.c.answer_id == answer_id)).all()
+    decided = [row for row in rows if row.code != _UNDECIDED]
+    return {row.person: Outcome(row.code if row.rule is not None else ALLOWED, row.rule, row.event, row.source) for row in decided}
+
+
+def _made(group: Group, decisions: Any, row: int) -> Outcome:
+    rule, event, source = decisions.forbidding(row), int(decisions.event[row]), int(decisions.source[row])
+    where = None if source < 0 else group.sources[source]
+    return Outcome(ALLOWED if rule is None else rule.code, None if rule is None else rule.id, None if event < 0 else event, where)

@@ -1,0 +1,162 @@
+"""Decisions of the log made again: the same from all that stands beside them, whatever was said and stored since."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import select
+from typer.testing import CliRunner
+
+import audience
+from features.database.schema import DECISIONS
+from features.permission.ledger import Event
+from features.permission.live import Permission
+from features.permission.opening import opened
+from features.permission.replaying import ReplayError, replay
+from features.permission.rules import Preconditions
+from features.permission.use import Use
+from features.workspace import Workspace
+from serving.audit import Answer, AuditLog, Decision
+from serving.permitting import basis
+from tests.features.test_live import PEOPLE, peopled, put  # noqa: F401 (fixture)
+
+NOW = datetime.now(UTC) - timedelta(hours=1)
+LONG_AGO = NOW - timedelta(days=400)
+DOORSTEP = Use(purpose="fundraising", channel_class="offline", sponsor_type="ngo", jurisdiction="fr")
+ASSESSED = Preconditions("DPIA-1", NOW.date())
+
+
+class Logged:
+    """A workspace of which a log tells; `answer` decides on people and writes it down."""
+
+    def __init__(self, workspace, store):
+        self.workspace, self.store = workspace, store
+        self.permission, self.log = Permission(workspace, store), AuditLog(store, workspace.signing_key())
+
+    def say(self, person, event, at=NOW):
+        self.permission.ledger.append([Event(person, event, "any", "any", at)], now=at, door="command")
+
+    def answer(self, name, people=PEOPLE, *, use=DOORSTEP, preconditions=ASSESSED, code=None, turned=None):
+        group_ids = sorted(people)
+        decisions = self.permission.decide(group_ids, use, NOW, live=True, preconditions=preconditions)
+        tokens = self.log.pseudonyms(group_ids)
+        sources = self.permission.history.read("sources").column("source_id").to_pylist()
+        made = []
+        for row, person in enumerate(group_ids):
+            rule, event, source = decisions.forbidding(row), int(decisions.event[row]), int(decisions.source[row])
+            said = "allowed" if rule is None else turned or rule.code
+            stood = {"rule": rule and rule.id, "event": None if event < 0 else event, "source": None if source < 0 else sources[source]}
+            made.append(Decision(f"{name}-{row}", tokens[person], "(permission)", said, **stood))
+        told = Answer(name, decisions.at, "api", "POST /v1/permissions", 200, people=len(people), decisions=() if code else made, code=code)
+        self.log.record(replace(told, basis=basis(self.permission, decisions), activity="score", preconditions=preconditions))
+
+
+@pytest.fixture
+def logged(peopled):  # noqa: F811
+    store = opened(peopled)
+    yield Logged(peopled, store)
+    store.close()
+
+
+def compared(logged, name, people=PEOPLE):
+    return {one.person: (one.logged.code, one.again.code, one.same) for one in replay(logged.permission, name, people).compared}
+
+
+def test_the_same_comes_out_whatever_was_said_and_stored_since(logged):
+    logged.say("van:1", "objected")
+    logged.answer("first")
+    before = compared(logged, "first")
+    assert {person: code for person, (code, _, _) in before.items()} == {
+        "van:1": "objected",
+        "van:2": "under_age",
+        "van:3": "source_purpose_missing",
+        "van:4": "no_art9_basis",
+    }
+    logged.say("van:1", "given", NOW + timedelta(minutes=1))
+    logged.say("van:2", "objected", NOW + timedelta(minutes=1))
+    put(logged.workspace, "people", [{"person_id": "van:2", "status": "member", "source_id": "forms", "joined_at": LONG_AGO, "birth_year": 1980}])
+    assert compared(logged, "first") == before
+    assert all(same for _, _, same in before.values())
+    logged.answer("second")
+    assert compared(logged, "second")["van:2"] == ("objected", "objected", True)
+
+
+def test_a_log_that_says_something_else_is_told_by_person(logged):
+    logged.answer("turned", turned="objected")
+    found = replay(logged.permission, "turned", PEOPLE)
+    assert not found.same
+    assert compared(logged, "turned")["van:2"] == ("objected", "under_age", False)
+    assert compared(logged, "turned")["van:1"] == ("allowed", "allowed", True)
+
+
+def test_only_those_of_the_answer_are_made_again_and_the_others_counted(logged):
+    logged.answer("few", ["van:1", "van:2"])
+    found = replay(logged.permission, "few", ["van:2", "van:3", "nobody:1"])
+    assert ([one.person for one in found.compared], found.others, found.same) == (["van:2"], 1, True)
+
+
+def test_preconditions_are_those_of_then_and_a_refused_use_is_made_again(logged):
+    logged.answer("without", preconditions=Preconditions(), code="no_dpia")
+    found = replay(logged.permission, "without", PEOPLE)
+    assert (found.compared, found.refused, found.same) == ((), ("no_dpia", "no_dpia"), True)
+
+
+def test_what_cannot_be_made_again_says_why(logged, monkeypatch):
+    with pytest.raises(ReplayError, match="no answer of that id"):
+        replay(logged.permission, "none", PEOPLE)
+    logged.log.record(Answer("models", NOW, "api", "GET /v1/models", 200))
+    with pytest.raises(ReplayError, match="nothing was decided for that answer"):
+        replay(logged.permission, "models", PEOPLE)
+    logged.answer("old", preconditions=None)
+    with pytest.raises(ReplayError, match="did not write down what was done"):
+        replay(logged.permission, "old", PEOPLE)
+    logged.answer("other")
+    monkeypatch.setattr("features.permission.replaying.load_pack", lambda _name: SimpleNamespace(version="2031.1", digest="d" * 64))
+    with pytest.raises(ReplayError, match=r"law pack fr 20\d\d\.\d+ of another release; this release has fr 2031\.1: .* with the release of then"):
+        replay(logged.permission, "other", PEOPLE)
+
+
+def test_the_command_compares_those_on_standard_input_or_everybody(logged):
+    logged.answer("a1")
+    logged.answer("a2", turned="objected")
+
+    def run(*words, ids=""):
+        return CliRunner().invoke(audience.app, ["decide", *words, "--workspace", str(logged.workspace.root)], input=ids)
+
+    everybody = run("--answer", "a1")
+    assert everybody.exit_code == 0, everybody.output
+    assert [line.split()[0] for line in everybody.stdout.splitlines()[1:]] == PEOPLE[:3]
+    assert "1 others of the answer were not named" in everybody.stderr
+    one = run("--answer", "a2", "--file", "-", ids="van:2\n")
+    assert one.exit_code == 1
+    assert one.stdout.splitlines()[1].split() == ["van:2", "objected", "under_age", "DIFFERENT:", "code", "objected,", "again", "under_age"]
+    for words in ((), ("--answer", "a1", "--use", "doorstep"), ("--use", "doorstep", "--version", "people=9"), ("--use", "doorstep", "--version", "nobody=0")):
+        assert run(*words).exit_code == 2
+
+
+def test_the_command_decides_from_past_versions_of_the_tables(logged):
+    path = logged.workspace.root / "audience.toml"
+    path.write_text(path.read_text() + '\n[uses.door]\npurpose = "fundraising"\nchannel_class = "offline"\nsponsor_type = "ngo"\njurisdiction = "fr"\n')
+    path.write_text(path.read_text() + '[permission]\ndpia = "D"\n')
+    assert Workspace.open(logged.workspace.root).permission.dpia == "D"
+    put(logged.workspace, "people", [{"person_id": "van:2", "status": "member", "source_id": "forms", "joined_at": LONG_AGO, "birth_year": 1980}])
+
+    def code(*words):
+        found = CliRunner().invoke(
+            audience.app, ["decide", "--use", "door", "--each", "--file", "-", *words, "--workspace", str(logged.workspace.root)], input="van:2\n"
+        )
+        assert found.exit_code == 0, found.output
+        return found.stdout.splitlines()[1].split()[1]
+
+    assert (code(), code("--version", "people=0")) == ("allowed", "under_age")
+
+
+def test_the_log_stays_as_it_was(logged):
+    logged.answer("kept")
+    with logged.store.read() as connection:
+        before = json.dumps([tuple(row) for row in connection.execute(select(DECISIONS))], default=str)
+    replay(logged.permission, "kept", PEOPLE)
+    with logged.store.read() as connection:
+        assert json.dumps([tuple(row) for row in connection.execute(select(DECISIONS))], default=str) == before
