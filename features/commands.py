@@ -16,6 +16,7 @@ from features.workspace import Workspace
 
 if TYPE_CHECKING:
     from features.history import History
+    from features.vectors import Vectors
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -79,10 +80,9 @@ def vectors(
     into: Annotated[str | None, typer.Option(help="Write them there as Parquet, from where Spark runs, instead of publishing them.")] = None,
     workspace: Folder = HERE,
 ) -> None:
-    """Build everyone's vector as of a time and publish it. Example: audience vectors --as-of 2026-11-01."""
+    """Build everyone's vector as of a time and publish it, one of own rows too where others are stored. Example: audience vectors --as-of 2026-11-01."""
     from features.history import History
-    from features.publication import build_into
-    from features.refresh import refresh as refreshed
+    from features.own_rows import build_both, refresh_both
 
     opened = Workspace.open(workspace)
     history = History(opened.tables, opened.vocabulary)
@@ -94,17 +94,23 @@ def vectors(
     if into is not None:
         raise typer.BadParameter("--into is for --engine spark: on this machine vectors are published in the workspace")
     if watch is not None:
-        _watch(lambda bars: refreshed(history, opened.vocabulary, now(), opened.vectors, progress=bars), watch, as_of)
+        _watch(lambda bars: refresh_both(history, opened, now(), progress=bars), watch, as_of)
         return
     with Bars() as bars:
         if refresh:
-            typer.echo(refreshed(history, opened.vocabulary, moment(as_of), opened.vectors, progress=bars))
+            typer.echo(refresh_both(history, opened, moment(as_of), progress=bars))
             return
-        built = build_into(history, opened.vocabulary, moment(as_of), opened.vectors, progress=bars)
+        _say_published(*build_both(history, opened, moment(as_of), progress=bars))
+
+
+def _say_published(built: Vectors, own: Vectors | None) -> None:
     typer.echo(f"{len(built):,} people, {len(built.names)} features as of {built.as_of:%Y-%m-%d %H:%M} UTC, published")
+    if own is not None:
+        typer.echo(f"{len(own):,} people of own rows alone, for online targeting, published beside them")
 
 
 def _on_spark(history: History, opened: Workspace, as_of: datetime, *, master: str, into: str | None) -> None:
+    from features.own_rows import wanted
     from features.publication import publish
     from features.spark import Spark, build_vectors, write_vectors
 
@@ -113,9 +119,12 @@ def _on_spark(history: History, opened: Workspace, as_of: datetime, *, master: s
             made = write_vectors(history, opened.vocabulary, as_of, into, spark=spark, progress=bars)
             typer.echo(f"{made['rows']:,} people, {len(made['names'])} features as of {as_of:%Y-%m-%d %H:%M} UTC, written to {into}")
             return
-        built = build_vectors(history, opened.vocabulary, as_of, spark=spark, progress=bars)
-    publish(built, opened.vectors)
-    typer.echo(f"{len(built):,} people, {len(built.names)} features as of {built.as_of:%Y-%m-%d %H:%M} UTC, published")
+        built, own = build_vectors(history, opened.vocabulary, as_of, spark=spark, progress=bars), None
+        publish(built, opened.vectors)
+        for folder in wanted(history, opened):
+            own = build_vectors(history, opened.vocabulary, as_of, spark=spark, own=True, progress=bars)
+            publish(own, folder)
+    _say_published(built, own)
 
 
 def _watch(once: Callable[[Bars], object], minutes: float, as_of: str | None) -> None:
@@ -140,6 +149,7 @@ def lineage(
     feature: Annotated[str, typer.Argument(help="A feature's name, in quotes; `audience features` lists them.")],
     as_of: Annotated[str | None, typer.Option(help="Date or time with offset; that of the published vectors by default.")] = None,
     json: Annotated[bool, typer.Option("--json", help="As one line of JSON.")] = False,
+    own: Annotated[bool, typer.Option("--own", help="Of own rows alone, as online targeting sees them.")] = False,
     workspace: Folder = HERE,
 ) -> None:
     """Show what a value of the person whose id is read from standard input is made of. Example: audience lineage "recency|kind=gift|channel=any|topic=any"."""
@@ -148,11 +158,11 @@ def lineage(
     from features.publication import open_current
 
     opened = Workspace.open(workspace)
-    published = open_current(opened.vectors) if as_of is None else None
+    published = open_current(opened.own_vectors if own else opened.vectors) if as_of is None else None
     versions, base = (published.table_versions, published.context) if published is not None else (None, None)
     at = moment(as_of) if published is None else published.as_of
     person_id = sys.stdin.readline().strip()  # never an argument: those stand in the shell's history and in lists of processes
-    found = lineage_of(History(opened.tables, opened.vocabulary), opened.vocabulary, person_id, feature, at, versions=versions, context=base)
+    found = lineage_of(History(opened.tables, opened.vocabulary), opened.vocabulary, person_id, feature, at, versions=versions, context=base, own=own)
     if json:
         typer.echo(found.to_json(opened.vocabulary))
         return

@@ -28,6 +28,10 @@ class LeftVectors:
     versions: int
     withdrawn: bool = False
 
+    def both(self, other: LeftVectors) -> LeftVectors:
+        """Return what was done to these vectors and to others."""
+        return LeftVectors(self.people | other.people, self.versions + other.versions, self.withdrawn or other.withdrawn)
+
 
 def erase_from_vectors(folder: Path, people: Sequence[str]) -> LeftVectors:
     """Take the people out of every published version. Readers switch at once; who has an older version open keeps it until then.

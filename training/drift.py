@@ -183,6 +183,8 @@ class _Champion:
     model: TopicAffinity
     reference: Reference
     definitions_hash: str
+    own: bool = False
+    """Whether it was made of own rows alone, and has to be compared with such."""
 
 
 def measure_drift(workspace: Workspace, name: str = "affinity", *, now: datetime, config: DriftConfig | None = None, progress: Progress = None) -> Drift:
@@ -192,7 +194,9 @@ def measure_drift(workspace: Workspace, name: str = "affinity", *, now: datetime
     VectorsError without published vectors, ConfigError for levels that cannot be.
     """
     config = config or read_config(workspace).drift
-    champion, vectors = _champion(workspace, name), open_current(workspace.vectors)
+    champion = _champion(workspace, name)
+    own = champion.own and (workspace.own_vectors / "CURRENT").exists()
+    vectors = open_current(workspace.own_vectors if own else workspace.vectors)
     reference, place = champion.reference, _columns(champion, vectors.names)
     rows = _sampled(len(vectors), config)
     sample = vectors.matrix[rows]
@@ -237,7 +241,8 @@ def _champion(workspace: Workspace, name: str) -> _Champion:
     reference, model = Reference.read(folder), artefact.load(folder)
     if not isinstance(model, TopicAffinity):
         raise DriftError(f"the champion {name!r} is a {type(model).__name__}, no topic affinity")
-    return _Champion(folder.name, model, reference, str(artefact.check(folder).metadata.get("definitions_hash")))
+    said = artefact.check(folder).metadata
+    return _Champion(folder.name, model, reference, str(said.get("definitions_hash")), own=said.get("rows_of") == "own")
 
 
 def _columns(champion: _Champion, names: Sequence[str]) -> dict[str, int]:

@@ -296,7 +296,7 @@ def _permission_facts(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {f"permission.{name}": value for name, value in told.items()}
 
 
-_LOGGED_FACTS = ("definitions_hash", "vocabulary_fingerprint", "dataset_hash", "test_hash", "table_versions", "rows")
+_LOGGED_FACTS = ("definitions_hash", "vocabulary_fingerprint", "dataset_hash", "test_hash", "table_versions", "rows", "rows_of")
 
 
 def _register(tracking: Tracking, name: str, run: OpenRun, findings: Findings, *, digest: str, now: datetime) -> int:
@@ -309,6 +309,7 @@ def _facts(dataset: AffinityDataset | TrialDataset) -> dict[str, Any]:
         "vocabulary_fingerprint": dataset.vocabulary_fingerprint,
         "table_versions": dict(dataset.table_versions),
         "permission": None if dataset.permission is None else dataset.permission.to_state(),
+        "rows_of": "own" if dataset.own else "all",
     }
 
 

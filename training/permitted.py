@@ -68,6 +68,11 @@ def training_use(workspace: Workspace) -> tuple[str, Use]:
         raise ConfigError(f"audience.toml: training.use: {error}") from None
 
 
+def own_rows(workspace: Workspace) -> bool:
+    """Return whether models are made of this organisation's own rows alone: those for online targeting are (rule L3). Raises ConfigError."""
+    return training_use(workspace)[1].channel_class == "online_targeted"
+
+
 def permitted(
     workspace: Workspace,
     people: NDArray[np.str_],
@@ -79,14 +84,17 @@ def permitted(
 ) -> tuple[NDArray[np.bool_], PermissionSnapshot]:
     """Return which rows (n,) are of people who may be learned from at `now`, and the snapshot; people may repeat. `activity`: what is done with them.
 
+    What is learned for online targeting is learned from own rows (`own_rows`), so that nobody is left out for rows from elsewhere.
     `live`: `now` is what this machine's clock says (`features.permission.live.Group.decide`).
 
     Raises ConfigError where no use is stated, NotPermittedError where the use is refused or nobody is left, StoreError or HistoryError.
     """
     name, use = training_use(workspace)
     known, rows = np.unique(people.astype(object), return_inverse=True)
+    elsewhere = not (activity == "training" and own_rows(workspace))
     with closing(opened(workspace)) as store:
-        decisions = Permission(workspace, store).decide(known.tolist(), use, now, live=live, versions=versions, activity=activity)
+        permission = Permission(workspace, store)
+        decisions = permission.decide(known.tolist(), use, now, live=live, versions=versions, activity=activity, needs_third_party=elsewhere)
     if len(known) and not decisions.allowed.any():
         barred = ", ".join(f"{code} ({count:,})" for code, count in decisions.counts().items() if count)
         reason = decisions.refused_use.text.en if decisions.refused_use else barred

@@ -27,7 +27,7 @@ from features.vocabulary import Vocabulary
 from features.workspace import Workspace
 from training.config import AffinityConfig
 from training.own_labels import read_labels
-from training.permitted import PermissionSnapshot, permitted
+from training.permitted import PermissionSnapshot, own_rows, permitted
 
 Progress = Callable[[str, float], None] | None
 Floats = NDArray[np.float64]
@@ -84,6 +84,8 @@ class AffinityDataset:
     parents: Mapping[str, str] = field(default_factory=dict)
     permission: PermissionSnapshot | None = None
     """Who was allowed to be learned from; None for rows that did not come from a workspace."""
+    own: bool = False
+    """Whether vectors and labels are of this organisation's own rows alone."""
 
 
 def affinity_dataset(
@@ -96,22 +98,22 @@ def affinity_dataset(
     missing, and what `training.permitted.permitted` raises.
     """
     history = History(workspace.tables, workspace.vocabulary)
-    versions = history.versions()
+    versions, own = history.versions(), own_rows(workspace)
     path = labels or (workspace.root / config.labels if config.labels else None)
     if path is None:
-        rows, y, topics = _engagement_rows(history, workspace.vocabulary, config, versions, now, only_latest=only_latest)
+        rows, y, topics = _engagement_rows(history, workspace.vocabulary, config, versions, now, only_latest=only_latest, own=own)
     else:
         rows, y, topics = _labelled_rows(path, workspace.vocabulary, config, now)
     allowed, permission = permitted(workspace, rows["person_id"].to_numpy(dtype=str), now=now, live=True, versions=versions)
     rows, y = rows[allowed].reset_index(drop=True), y[allowed]
     _both_sides(rows)
     rows, y, sampled = _at_most(rows, y, config)
-    exposed = _exposed(history, workspace.vocabulary, rows, topics, config=config, versions=versions, now=now)
+    exposed = _exposed(history, workspace.vocabulary, rows, topics, config=config, versions=versions, now=now, own=own)
     if config.exposed_only:
         y = np.where((y == 0) & ~exposed, np.nan, y)
     if path is None:
         y = _answerable(y, exposed, rows["test"].to_numpy(dtype=bool))
-    vectors = build_rows(history, workspace.vocabulary, rows[["person_id", "as_of"]], versions=versions, progress=progress)
+    vectors = build_rows(history, workspace.vocabulary, rows[["person_id", "as_of"]], versions=versions, own=own, progress=progress)
     X = pd.DataFrame(vectors.matrix, columns=list(vectors.names), copy=False)
     test = rows["test"].to_numpy(dtype=bool)
     return AffinityDataset(
@@ -125,6 +127,7 @@ def affinity_dataset(
         sampled=sampled,
         parents=parents_of(workspace.vocabulary, topics),
         permission=permission,
+        own=own,
     )
 
 
@@ -187,18 +190,18 @@ def as_frame(vectors: Vectors) -> pd.DataFrame:
 
 
 def _engagement_rows(
-    history: History, vocabulary: Vocabulary, config: AffinityConfig, versions: dict[str, int], now: datetime, *, only_latest: bool
+    history: History, vocabulary: Vocabulary, config: AffinityConfig, versions: dict[str, int], now: datetime, *, only_latest: bool, own: bool
 ) -> tuple[pd.DataFrame, Floats, tuple[str, ...]]:
     if not history.files("interactions", versions["interactions"]):
         raise SnapshotError("there are no interactions yet: import some with `audience import interactions FILE`")
     if not vocabulary.topics or not vocabulary.engagement_kinds:
         raise SnapshotError("audience.toml needs at least one [topics.…] and one kind with engagement = true to learn affinity from engagement")
     with Engine() as engine:
-        relations = Relations(engine, history, vocabulary, versions)
+        relations = Relations(engine, history, vocabulary, versions, own=own)
         first = engine.run(query.span()).column("first_us")[0].as_py()
         times = snapshot_times(_EPOCH + timedelta(microseconds=first), now, config)
-        seen = engine.run(outcomes.first_seen(vocabulary)).to_pandas()
-        rows = _snapshots(seen, times[-1:] if only_latest else times, config)
+        seen = engine.run(outcomes.first_seen(vocabulary, limited=relations.limited)).to_pandas()
+        rows = _still_there(_snapshots(seen, times[-1:] if only_latest else times, config), relations)
         return rows, _engagements(relations, rows, config, now), vocabulary.topic_ids
 
 
@@ -219,6 +222,19 @@ def _snapshots(seen: pd.DataFrame, times: Sequence[datetime], config: AffinityCo
     return rows
 
 
+def _still_there(rows: pd.DataFrame, relations: Relations) -> pd.DataFrame:
+    """Return the rows without people whom the base had lost by then, because all that was known of them was past its limit."""
+    if not relations.limited:
+        return rows
+    kept = np.zeros(len(rows), dtype=bool)
+    for time in rows["as_of"].drop_duplicates():
+        base = relations.engine.run(query.visible_people(relations.vocabulary, _microseconds(time), limited=True)).column("person_id").to_pylist()
+        kept |= ((rows["as_of"] == time) & rows["person_id"].isin(base)).to_numpy(dtype=bool)
+    rows = rows[kept].reset_index(drop=True)
+    _both_sides(rows)
+    return rows
+
+
 def connect() -> duckdb.DuckDBPyConnection:
     """Return a database in memory, which fetches no extension."""
     return duckdb.connect(config={"threads": 2, "autoinstall_known_extensions": False, "autoload_known_extensions": False})
@@ -230,17 +246,26 @@ def _microseconds(time: datetime) -> int:
 
 def _engagements(relations: Relations, rows: pd.DataFrame, config: AffinityConfig, now: datetime) -> Floats:
     """Return the labels (n, n_topics): 1 where the person engaged with the topic within [as_of + gap, as_of + gap + horizon)."""
-    expression = outcomes.engagements(relations.vocabulary, config.horizon_days * _DAY_US, _microseconds(now))
+    expression = outcomes.engagements(relations.vocabulary, config.horizon_days * _DAY_US, _microseconds(now), limited=relations.limited)
     return _found(relations, rows, config, expression).astype(np.float64)
 
 
 def _exposed(
-    history: History, vocabulary: Vocabulary, rows: pd.DataFrame, topics: Sequence[str], *, config: AffinityConfig, versions: dict[str, int], now: datetime
+    history: History,
+    vocabulary: Vocabulary,
+    rows: pd.DataFrame,
+    topics: Sequence[str],
+    *,
+    config: AffinityConfig,
+    versions: dict[str, int],
+    now: datetime,
+    own: bool,
 ) -> Flags:
     """Return (n, n_topics) whether a message about the topic was sent to the person in the label's window; it is looked up, never guessed."""
     with Engine() as engine:
-        expression = outcomes.exposures(config.horizon_days * _DAY_US, _microseconds(now))
-        found = _found(Relations(engine, history, vocabulary, versions), rows, config, expression)
+        relations = Relations(engine, history, vocabulary, versions, own=own)
+        expression = outcomes.exposures(config.horizon_days * _DAY_US, _microseconds(now), limited=relations.limited)
+        found = _found(relations, rows, config, expression)
     return found[:, [vocabulary.topic_ids.index(topic) for topic in topics]]
 
 

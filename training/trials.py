@@ -19,7 +19,7 @@ from features.vocabulary import Experiment
 from features.workspace import Workspace
 from models.outcome_scale import OutcomeScale
 from training.config import PersuadabilityConfig
-from training.permitted import PermissionSnapshot, permitted
+from training.permitted import PermissionSnapshot, own_rows, permitted
 from training.snapshots import as_frame, connect, hash_rows
 
 Progress = Callable[[str, float], None] | None
@@ -57,6 +57,7 @@ class TrialDataset:
     vocabulary_fingerprint: str
     table_versions: dict[str, int]
     permission: PermissionSnapshot | None = None
+    own: bool = False
 
     def __len__(self) -> int:
         return len(self.y)
@@ -84,6 +85,7 @@ class ExperimentRows:
     vocabulary_fingerprint: str
     table_versions: dict[str, int]
     permission: PermissionSnapshot | None = None
+    own: bool = False
 
     @property
     def outcome(self) -> Floats:
@@ -123,9 +125,10 @@ def experiment_rows(workspace: Workspace, experiment_id: str, *, now: datetime, 
     allowed, permission = permitted(workspace, everyone["person_id"].to_numpy(dtype=str), now=now, live=True, versions=versions)
     everyone, counts = everyone[allowed].reset_index(drop=True), counts | {"not_permitted": int((~allowed).sum())}
     arms = _arms(everyone, experiment)
-    vectors = build_rows(history, workspace.vocabulary, everyone[["person_id", "as_of"]], versions=versions, progress=progress)
+    own = own_rows(workspace)
+    vectors = build_rows(history, workspace.vocabulary, everyone[["person_id", "as_of"]], versions=versions, own=own, progress=progress)
     told = (vectors.definitions_hash, vectors.vocabulary_fingerprint, dict(versions))
-    return ExperimentRows(experiment, everyone, as_frame(vectors), tuple(arms), counts, *told, permission)
+    return ExperimentRows(experiment, everyone, as_frame(vectors), tuple(arms), counts, *told, permission, own)
 
 
 def trial_datasets(rows: ExperimentRows, config: PersuadabilityConfig) -> list[TrialDataset]:
@@ -151,6 +154,7 @@ def trial_datasets(rows: ExperimentRows, config: PersuadabilityConfig) -> list[T
             vocabulary_fingerprint=rows.vocabulary_fingerprint,
             table_versions=rows.table_versions,
             permission=rows.permission,
+            own=rows.own,
         )
         datasets.append(dataset)
     return datasets

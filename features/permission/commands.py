@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -96,6 +97,7 @@ def decide(
     history = History(opened.tables, opened.vocabulary)
     versions = _versions(version or (), history)
     people = _ids(file) if file is not None else history.read("people", columns=["person_id"]).column(0).to_pylist()
+    elsewhere = activity != "training" and not (opened.own_vectors / "CURRENT").exists()  # what is learned or scored online is of own rows
     with closing(open_store(opened)) as store:
         permission = Permission(opened, store)
         if answer is not None:
@@ -105,10 +107,13 @@ def decide(
         if rules:
             if len(people) != 1:
                 raise typer.BadParameter(f"--rules tells of one person at a time: name one with --file, not {len(people):,}")
-            verdicts = permission.every_rule(people[0], stated, permission.now(now()) if at is None else moment(at), activity=activity, known=known)
+            verdicts = permission.every_rule(
+                people[0], stated, permission.now(now()) if at is None else moment(at), activity=activity, known=known, needs_third_party=elsewhere
+            )
             table([_verdict(told) for told in verdicts])
             return
-        decisions = permission.decide(people, stated, moment(at), live=at is None, versions=versions, activity=activity, known=known)
+        asked = partial(permission.decide, activity=activity, known=known, needs_third_party=elsewhere)
+        decisions = asked(people, stated, moment(at), live=at is None, versions=versions)
     _show(decisions, people, each=each, confirmed=decisions.pack in opened.permission.confirmed)
 
 

@@ -103,7 +103,7 @@ def erase_people(
         told("deleting rows from the tables", 0.1)
         history.delete_people(people)
         told("taking rows out of the vectors", 0.3)
-        left = erase_from_vectors(workspace.vectors, people)
+        left = erase_from_vectors(workspace.vectors, people).both(erase_from_vectors(workspace.own_vectors, people))
         told("taking lines out of files", 0.4)
         struck = _strike(workspace.root, people, raw=raw)
         told("overwriting what the database let go", 0.5)

@@ -55,8 +55,8 @@ PLACES: tuple[Place, ...] = (
     Place("tables", "the stored tables", ("tables/*/v*/**",), personal="ids, attributes, interactions, assignments, outcomes", erasure="tables"),
     Place("table logs", "versions of the tables, their files and row counts; locks", ("tables/*/_delta_log/**", "tables/.*.lock")),
     Place("staging", "rows of an import under way", ("tables/.staging/**",), personal="as in the tables", erasure="tables"),
-    Place("vectors", "published vectors", ("vectors/v*/**", "vectors/.new-*/**"), personal="ids and features", erasure="vectors"),
-    Place("vectors' pointer", "which version is current; a lock", ("vectors/CURRENT", "vectors/.CURRENT", "vectors/.lock")),
+    Place("vectors", "published vectors, of all and of own rows", ("vectors*/v*/**", "vectors*/.new-*/**"), personal="ids and features", erasure="vectors"),
+    Place("vectors' pointer", "which version is current; a lock", ("vectors*/CURRENT", "vectors*/.CURRENT", "vectors*/.lock")),
     Place("rejects", "why rows were refused: file, line, column, reason", ("rejects/**",), personal="lines of input files", erasure="lines"),
     Place(
         "draws", "who was drawn into which arm", ("experiments/*/assignments*.csv", "experiments/*/.*assignments*"), personal="ids and arms", erasure="lines"
@@ -87,6 +87,7 @@ PLACES: tuple[Place, ...] = (
         erasure="asked",
     ),
     Place("truth", "what `audience simulate` knows of the people it made up", ("truth/**",), personal="ids of people who do not exist", erasure="asked"),
+    Place("purges", "reports of purges, in counts", ("purges/**",)),
     Place("certificates", "certificates of erasure", ("certificates/**",)),
     Place("server's log", "what the server did; never about whom", ("serve.log",)),
     Place("reports", "pictures and reports that somebody saved here", ("*.png", "drift*.json", "balance*.json")),

@@ -96,3 +96,17 @@ def replace_uses(workspace):
     begin, end = text.index("[uses."), text.index("[", text.index("[uses.campaign]") + 1)
     (workspace.root / "audience.toml").write_text(text[:begin].replace('[training]\nuse = "other"\n', "") + text[end:])
     return replace(reopened(workspace))
+
+
+def test_what_is_for_online_targeting_is_learned_from_own_rows(trainable):
+    """All rows of the workspace are of a source that is not known, so none is own: nobody is left out for that, and nothing of theirs is learned."""
+    before = experiment_rows(trainable, "story", now=NOW)
+    online = changed(trainable, 'channel_class = "offline"', 'channel_class = "online_targeted"')
+    after = experiment_rows(online, "story", now=NOW)
+    assert (before.own, after.own) == (False, True)
+    assert after.drawn["person_id"].tolist() == before.drawn["person_id"].tolist()
+    counts = [name for name in after.X.columns if name.startswith("count|")]
+    assert before.X[counts].to_numpy().any()
+    assert not after.X[counts].to_numpy().any()
+    (dataset, *_) = trial_datasets(after, PersuadabilityConfig(minimum_per_arm=10))
+    assert dataset.own
