@@ -1,19 +1,18 @@
 """What would have to be different for a score to lie in another band: the smallest change of a few features, checked with the model itself (pure).
 
 Wachter, Mittelstadt and Russell (2017) call this a counterfactual explanation. Only features that a person's doings change are moved, only to values that
-occur in the base, and only as the model itself says of the changed row.
+occur in the base, and only as the model itself says of the changed row. Counts and times since that are within or around what is changed follow it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.catalogue import ALL, SOME_TOPIC, Feature, FeatureError, family_of, parse_name
+from features.catalogue import ALL, ANY, DECLARED, ENGAGEMENT, INCOMING, OUTGOING, SOME_TOPIC, Feature, FeatureError, family_of, parse_name
 from features.vocabulary import Vocabulary
 
 Floats = NDArray[np.float64]
@@ -21,11 +20,11 @@ Judge = Callable[[NDArray[np.float32]], Floats]
 """Of rows (k, F): how far each is from where it shall be (k,), in any unit; 0 or less where it has arrived."""
 
 MOST_CHANGES = 3
-ACTIONABLE = ("frequency", "channels", "topics", "kinds by topic", "recency", "value", "attention", "channel preference", "stated interests")
+ACTIONABLE = ("frequency", "channels", "topics", "kinds by topic", "recency", "value", "stated interests")
 """Families of `features.catalogue` that a person's doings change."""
-_STATISTICS = ("count", "recency", "sum", "largest", "share", "declared")
-"""Of these families, what can be said in one sentence; when somebody first came, or how attention is spread, is nothing that one would do."""
-_OWN = ("any-engagement", "any-in", "any-declared")
+_STATISTICS = ("count", "recency", "sum", "largest", "declared")
+"""Of these families, what can be said in one sentence; when somebody first came, or how attention is shared out, is nothing that one would do."""
+_OWN = (ENGAGEMENT, INCOMING, DECLARED)
 _QUANTILES = np.linspace(0.05, 0.95, 10)
 _WIDTH = 40
 """Features that are looked at again for a second and a third change: those that brought the score nearest by themselves."""
@@ -41,13 +40,29 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """Places of the columns that follow a change of one count, or of one time since: those that contain what is changed, and those that it contains.
+
+    `days` is the window of a count, infinite for all time. Of counts beside a time since, `counts_around` and `counts_within` come with their windows.
+    """
+
+    around: tuple[int, ...] = ()
+    within: tuple[int, ...] = ()
+    days: float = np.inf
+    since: bool = False
+    since_around: tuple[int, ...] = ()
+    since_within: tuple[int, ...] = ()
+    counts_around: tuple[tuple[int, float], ...] = ()
+    counts_within: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Moves:
-    """What may be changed: columns with the values that occur, and, beside each, the columns of longer and of shorter windows, which follow it."""
+    """What may be changed: columns with the values that occur, and, beside each, what follows."""
 
     columns: tuple[int, ...]
     values: tuple[NDArray[np.float32], ...]
-    longer: tuple[tuple[int, ...], ...]
-    shorter: tuple[tuple[int, ...], ...]
+    follows: tuple[Follow, ...]
 
 
 def actionable(columns: Sequence[str], vocabulary: Vocabulary) -> list[int]:
@@ -59,12 +74,10 @@ def actionable(columns: Sequence[str], vocabulary: Vocabulary) -> list[int]:
 def moves(columns: Sequence[str], base: NDArray[np.float32], vocabulary: Vocabulary) -> Moves:
     """Return what may be changed, to which values: some that occur in `base` (n, F), spread over its ranks, and none at all where that occurs too."""
     places = actionable(columns, vocabulary)
-    features = {place: feature for place in places if (feature := _parsed(columns[place])) is not None}
-    windows = _windows(features)
-    values = tuple(_values(base[:, place]) for place in places)
-    longer = tuple(tuple(later for later in windows[place] if _days(features[later]) > _days(features[place])) for place in places)
-    shorter = tuple(tuple(other for other in windows[place] if _days(features[other]) < _days(features[place])) for place in places)
-    return Moves(tuple(places), values, longer, shorter)
+    features = {place: feature for place, feature in enumerate(map(_parsed, columns)) if feature is not None and feature.statistic in {"count", "recency"}}
+    said = {place: _Said.of(feature, vocabulary) for place, feature in features.items()}
+    follows = tuple(_follow(said[place], said) if place in said else Follow() for place in places)
+    return Moves(tuple(places), tuple(_values(base[:, place]) for place in places), follows)
 
 
 def counterfactual(row: NDArray[np.float32], found: Moves, judge: Judge, base: NDArray[np.float32], *, most: int = MOST_CHANGES) -> tuple[Change, ...] | None:
@@ -75,36 +88,115 @@ def counterfactual(row: NDArray[np.float32], found: Moves, judge: Judge, base: N
     made: tuple[Change, ...] = ()
     options = _options(row, found)
     for _ in range(most):
-        taken = {column for change in made for column in _moved(found, change)}
-        tried = [change for change in options if taken.isdisjoint(_moved(found, change))]
-        if not tried:
+        options, rows = _tried(row, found, made, options)
+        if not options:
             return None
-        distances = judge(np.stack([changed(row, found, (*made, change)) for change in tried]))
+        distances = judge(rows)
         enough = np.flatnonzero(distances <= 0)
         if len(enough):
-            lengths = [_length(row, tried[index], base) for index in enough.tolist()]
-            return (*made, tried[int(enough[int(np.argmin(lengths))])])
-        made = (*made, tried[int(np.argmin(distances))])
-        options = _nearest(tried, distances)
+            lengths = [_length(row, options[index], base) for index in enough.tolist()]
+            return (*made, options[int(enough[int(np.argmin(lengths))])])
+        made = (*made, options[int(np.argmin(distances))])
+        options = _nearest(options, distances)
     return None
 
 
 def changed(row: NDArray[np.float32], found: Moves, changes: Sequence[Change]) -> NDArray[np.float32]:
-    """Return the row (F,) with the changes; what was done within a shorter window was done within the longer ones too, and stays below them."""
+    """Return the row (F,) with the changes and what follows from them; a time since that is missing means never."""
     other = row.copy()
     for change in changes:
-        place = found.columns.index(change.column)
-        other[change.column] = change.value
-        longer, shorter = list(found.longer[place]), list(found.shorter[place])
-        other[longer] = np.fmax(other[longer], np.float32(change.value))
-        other[shorter] = np.fmin(other[shorter], np.float32(change.value))
+        follow, value = found.follows[found.columns.index(change.column)], np.float32(change.value)
+        (_follow_since if follow.since else _follow_count)(other, follow, value)
+        other[change.column] = value
     return other
 
 
-def _moved(found: Moves, change: Change) -> set[int]:
-    """Return the columns that a change may move: its own and those of other windows."""
-    place = found.columns.index(change.column)
-    return {change.column, *found.longer[place], *found.shorter[place]}
+def _follow_count(row: NDArray[np.float32], follow: Follow, value: np.float32) -> None:
+    around, within = list(follow.around), list(follow.within)
+    row[around] = np.fmax(row[around], value)
+    row[within] = np.fmin(row[within], value)
+    if value > 0 and np.isfinite(follow.days):
+        _at_most(row, follow.since_around, follow.days - 1)
+    if value == 0:
+        _at_least(row, follow.since_within, follow.days)
+
+
+def _follow_since(row: NDArray[np.float32], follow: Follow, value: np.float32) -> None:
+    days = np.inf if np.isnan(value) else float(value)
+    _at_most(row, follow.around, days)
+    _at_least(row, follow.within, days)
+    some = [place for place, window in follow.counts_around if window > days]
+    row[some] = np.fmax(row[some], np.float32(1))
+    row[[place for place, window in follow.counts_within if window <= days]] = 0
+
+
+def _at_most(row: NDArray[np.float32], places: Sequence[int], days: float) -> None:
+    since = np.nan_to_num(row[list(places)], nan=np.inf)
+    row[list(places)] = _or_never(np.minimum(since, days))
+
+
+def _at_least(row: NDArray[np.float32], places: Sequence[int], days: float) -> None:
+    since = np.nan_to_num(row[list(places)], nan=np.inf)
+    row[list(places)] = _or_never(np.maximum(since, days))
+
+
+def _or_never(since: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.where(np.isinf(since), np.nan, since).astype(np.float32)
+
+
+def _tried(row: NDArray[np.float32], found: Moves, made: tuple[Change, ...], options: list[Change]) -> tuple[list[Change], NDArray[np.float32]]:
+    """Return the options that leave what was changed before as it was changed, and the rows with them."""
+    taken = {change.column for change in made}
+    tried = [change for change in options if change.column not in taken]
+    rows = [changed(row, found, (*made, change)) for change in tried]
+    kept = [index for index, other in enumerate(rows) if all(_same(float(other[change.column]), change.value) for change in made)]
+    return [tried[index] for index in kept], np.stack([rows[index] for index in kept]) if kept else np.empty((0, len(row)), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a count or a time since speaks of: which kinds, channel and topic, within how many days."""
+
+    statistic: str
+    kinds: frozenset[str]
+    channel: str
+    topic: str
+    days: float
+
+    @classmethod
+    def of(cls, feature: Feature, vocabulary: Vocabulary) -> _Said:
+        every = {ANY: vocabulary.kinds, ENGAGEMENT: [each for each in vocabulary.kinds if each.engagement]}
+        every |= {
+            INCOMING: [each for each in vocabulary.kinds if each.direction == "in"],
+            OUTGOING: [each for each in vocabulary.kinds if each.direction == "out"],
+        }
+        every |= {DECLARED: [each for each in vocabulary.kinds if each.declares]}
+        kind = str(feature.kind)
+        kinds = frozenset(each.id for each in every[kind]) if kind in every else frozenset({kind})
+        days = np.inf if feature.window in {None, ALL} else float(str(feature.window).removesuffix("d"))
+        return cls(feature.statistic, kinds, str(feature.channel), str(feature.topic), days)
+
+    def holds(self, other: _Said) -> bool:
+        """Return whether all that the other speaks of, this one speaks of too, whatever the days."""
+        topic = self.topic in {ANY, other.topic} or (self.topic == SOME_TOPIC and other.topic != ANY)
+        return other.kinds <= self.kinds and self.channel in {ANY, other.channel} and topic
+
+
+def _follow(one: _Said, said: dict[int, _Said]) -> Follow:
+    others = {place: other for place, other in said.items() if other is not one}
+    around = {place: other for place, other in others.items() if other.holds(one)}
+    within = {place: other for place, other in others.items() if one.holds(other)}
+    since_around, since_within = (_places(group, "recency") for group in (around, within))
+    if one.statistic == "recency":
+        counts = [tuple((place, other.days) for place, other in group.items() if other.statistic == "count") for group in (around, within)]
+        return Follow(since_around, since_within, since=True, counts_around=counts[0], counts_within=counts[1])
+    longer = _places({place: other for place, other in around.items() if other.days >= one.days}, "count")
+    shorter = _places({place: other for place, other in within.items() if other.days <= one.days}, "count")
+    return Follow(longer, shorter, one.days, since_around=since_around, since_within=since_within)
+
+
+def _places(said: dict[int, _Said], statistic: str) -> tuple[int, ...]:
+    return tuple(place for place, other in said.items() if other.statistic == statistic)
 
 
 def _options(row: NDArray[np.float32], found: Moves) -> list[Change]:
@@ -135,21 +227,6 @@ def _values(column: NDArray[np.float32]) -> NDArray[np.float32]:
     known = column[~np.isnan(column)]
     some = np.unique(np.quantile(known, _QUANTILES, method="inverted_cdf")) if len(known) else known
     return np.append(some, np.float32(np.nan)).astype(np.float32) if len(known) < len(column) else some.astype(np.float32)
-
-
-def _windows(features: dict[int, Feature]) -> dict[int, list[int]]:
-    """Return with each column those that say the same of other windows, where one holds the other: counts."""
-
-    def same(place: int) -> tuple[str, ...]:
-        feature = features[place]
-        return (feature.statistic, str(feature.kind), str(feature.channel), str(feature.topic)) if feature.statistic == "count" else (str(place),)
-
-    groups = [list(members) for _, members in groupby(sorted(features, key=same), key=same)]
-    return {place: group for group in groups for place in group}
-
-
-def _days(feature: Feature) -> float:
-    return float("inf") if feature.window in {None, ALL} else float(str(feature.window).removesuffix("d"))
 
 
 def _moves(feature: Feature) -> bool:
