@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ import training.commands
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("AUDIENCE_MODELS_COMMAND", shlex.join([sys.executable, "-m", "training.trained_models"]))  # for certificates of a server that is started
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__)
 for room in (features.commands, features.permission.commands, features.permission.register_commands, training.commands, serving.commands):

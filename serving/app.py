@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from features.database.store import StoreError
+from serving.access_schemas import AccessRequest, ErasuresRequest
 from serving.answering import told_of
 from serving.audit import Answer
 from serving.console.pages import page, see_other
@@ -18,7 +19,7 @@ from serving.described import declare_requests
 from serving.observing import Observed
 from serving.permission_schemas import ConsentsRequest, ObjectionRequest, PermissionRequest
 from serving.problems import Problem
-from serving.routes import console, health, models, people, permissions, register, scores
+from serving.routes import access, console, erasures, health, models, people, permissions, register, scores
 from serving.schemas import ScoreRequest
 from serving.server import Server, new_answer_id, now, server_of
 from serving.settings import Settings
@@ -45,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
             server.store.close()
 
     app = FastAPI(title=_TITLE, version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
-    for route in (scores, permissions, people, register, models, health, console):
+    for route in (scores, permissions, people, access, erasures, register, models, health, console):
         app.include_router(route.router)
     app.add_middleware(Observed)
     app.add_exception_handler(Problem, _answer_problem)
@@ -53,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_problem)
     app.add_exception_handler(console.SignedOut, _show_login)
-    declare_requests(app, (ScoreRequest, PermissionRequest, ConsentsRequest, ObjectionRequest))
+    declare_requests(app, (ScoreRequest, PermissionRequest, ConsentsRequest, ObjectionRequest, AccessRequest, ErasuresRequest))
     return app
 
 

@@ -26,6 +26,8 @@ ERASED_PERSON = "(erased)"
 """Stands for whoever was erased: nothing of them is written down any more."""
 PERMISSION, ALLOWED = "(permission)", "allowed"
 """Stand for a score and its code where a decision was asked for, and no score."""
+ACCESS = "(access)"
+"""Stands for a score where somebody was told everything that is held of the person."""
 
 
 class AuditError(RuntimeError):

@@ -19,6 +19,7 @@ DIRECT = frozenset(
         "cryptography",
         "deltalake",
         "fastapi",
+        "fpdf2",
         "httptools",
         "jinja2",
         "lightgbm",

@@ -6,7 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +154,39 @@ def load_champion(folder: Path, key: bytes, *, threads: int) -> Champion:
     """
     pointer = (folder / "champion.json").read_text(encoding="utf-8")
     name, version, digest, promoted_at = _read_pointer(folder.name, pointer)
-    place = folder / version
+    champion = replace(_opened(folder / version, name, digest, key, tried=True), promoted_at=promoted_at, pointer=pointer)
+    champion.model.n_jobs = threads
+    try:
+        _ = champion.messages
+    except MessagesError as error:
+        raise ChampionError(f"{name} {version}: {error}") from None
+    return champion
+
+
+def load_version(folder: Path, name: str, digest: str, key: bytes) -> Champion:
+    """Return a model that is or was in office, from its signed copy `models/<name>/<version>`, one thread; it was tried when it was promoted.
+
+    Raises ChampionError, also where its digest is another one.
+    """
+    champion = _opened(folder, name, digest, key, tried=False)
+    champion.model.n_jobs = 1
+    return champion
+
+
+def in_office(folder: Path, key: bytes) -> Champion:
+    """Return the champion in `models/<name>` untried, for a command that answers once and ends. Raises ChampionError or OSError."""
+    name, version, digest, _ = _read_pointer(folder.name, (folder / "champion.json").read_text(encoding="utf-8"))
+    return load_version(folder / version, name, digest, key)
+
+
+def _opened(place: Path, name: str, digest: str, key: bytes, *, tried: bool) -> Champion:
+    version = place.name
     try:
         if artefact.verify(place, key) != digest:
             raise ChampionError(f"{name} {version}: its manifest is not the one that was promoted; promote it again")
         metadata = artefact.check(place).metadata
-        artefact.try_in_process(place)
+        if tried:
+            artefact.try_in_process(place)
         model = artefact.load(place)
         if isinstance(model, Persuadability):
             OutcomeScale.from_state(metadata)
@@ -167,13 +194,7 @@ def load_champion(folder: Path, key: bytes, *, threads: int) -> Champion:
         raise ChampionError(f"{name} {version}: {error}") from error
     if not isinstance(model, TopicAffinity | Persuadability):
         raise ChampionError(f"{name} {version}: a {type(model).__name__} cannot be served")
-    model.n_jobs = threads
-    champion = Champion(name, version, digest, promoted_at, pointer, metadata, model, _read_card(place), _read_evaluation(place))
-    try:
-        _ = champion.messages
-    except MessagesError as error:
-        raise ChampionError(f"{name} {version}: {error}") from None
-    return champion
+    return Champion(name, version, digest, None, "", metadata, model, _read_card(place), _read_evaluation(place))
 
 
 def _read_pointer(folder: str, text: str) -> tuple[str, str, str, str | None]:

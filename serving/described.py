@@ -18,6 +18,7 @@ _WORDS = {
     413: "body too large",
     415: "not JSON",
     422: "a field cannot be used",
+    501: "what this needs was not installed with this server",
     451: "a law pack forbids the use altogether",
     503: "nothing is loaded yet, the ledger cannot be reached, or the answer could not be recorded",
 }

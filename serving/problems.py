@@ -28,9 +28,11 @@ CODES: dict[str, tuple[int, str]] = {
     "request_invalid": (422, "The request cannot be used"),
     "use_incomplete": (422, "The use is not stated in full"),
     "internal": (500, "The server failed"),
+    "not_installed": (501, "This server was built without that"),
     "not_ready": (503, "The server has nothing to score with yet"),
     "store_unavailable": (503, "The store cannot be reached"),
     "audit_unavailable": (503, "The answer could not be recorded"),
+    "erasing_unfinished": (503, "The erasure is in force, and not finished"),
 }
 """code: (HTTP status, title)."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import cast
 
+from anyio import CapacityLimiter
 from starlette.requests import HTTPConnection
 
 from features.database.store import Store
@@ -37,6 +38,8 @@ class Server:
     key: bytes
     register: Register
     registrar: Registrar
+    erasing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    """One erasure at a time: those that wait take no thread from answers."""
 
     @classmethod
     def open(cls, settings: Settings) -> Server:

@@ -27,6 +27,7 @@ class Settings(BaseModel):
     threads: int = Field(default=2, ge=1, le=256, description="threads of one prediction")
     reload_seconds: float = Field(default=2.0, gt=0, le=3600, description="how often to look for a new champion or new vectors")
     max_body_bytes: int = Field(default=1_048_576, ge=1024, le=64 * 1_048_576, description="largest request body, in bytes")
+    models_command: str | None = Field(default=None, description="command that lists the registered models as JSON, for certificates of erasure")
     session_minutes: int = Field(default=60, ge=1, le=24 * 60, description="how long an auditor stays signed in")
 
     @classmethod

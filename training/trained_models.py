@@ -1,11 +1,16 @@
-"""The registered versions of models as an erasure asks for them: which versions of the tables each read, and what the organisation says becomes of it."""
+"""The registered versions of models as an erasure asks for them: which versions of the tables each read, and what the organisation says becomes of it.
+
+`python -m training.trained_models WORKSPACE` prints them as JSON: a server that erases asks that way, as it trains nothing and imports nothing that does.
+"""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -86,3 +91,12 @@ def _versions(text: str) -> dict[str, int]:
 def _never_trained(url: str) -> bool:
     parsed = make_url(url) if url.startswith("sqlite:") else None
     return parsed is not None and bool(parsed.database) and not Path(str(parsed.database)).exists()
+
+
+def as_json(models: Sequence[TrainedModel]) -> str:
+    """Return versions as a JSON list; times in ISO 8601."""
+    return json.dumps([{**asdict(model), "registered_at": model.registered_at.isoformat()} for model in models])
+
+
+if __name__ == "__main__":
+    print(as_json(trained_models(Workspace.open(sys.argv[1]))))

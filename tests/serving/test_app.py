@@ -12,6 +12,8 @@ def test_openapi_is_whole(served):
         "/v1/permissions",
         "/v1/people/consents",
         "/v1/people/objections",
+        "/v1/people/access",
+        "/v1/people/erasures",
         "/v1/register",
         "/v1/notices/{campaign_id}",
         "/v1/models",
@@ -20,13 +22,14 @@ def test_openapi_is_whole(served):
         "/metrics",
     }
     schemas = document["components"]["schemas"]
-    for name in ("ScoreRequest", "PermissionRequest", "ConsentsRequest", "ObjectionRequest"):
+    for name in ("ScoreRequest", "PermissionRequest", "ConsentsRequest", "ObjectionRequest", "AccessRequest", "ErasuresRequest"):
         assert schemas[name]["examples"]
     text = json.dumps(document)
     for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
         assert name in schemas
     assert set(document["paths"]["/v1/scores"]["post"]["responses"]) == {"200", "401", "403", "413", "415", "422", "451", "503"}
     assert document["paths"]["/v1/scores"]["post"]["security"]
+    assert set(document["paths"]["/v1/people/access"]["post"]["responses"]["200"]["content"]) == {"application/json", "text/html", "application/pdf"}
     assert served.client.get("/docs").status_code == 404
 
 

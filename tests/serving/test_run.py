@@ -44,7 +44,7 @@ def running(made, tmp_path_factory):
     put_members(workspace, [f"van:{number:04d}" for number in range(10)])
     port = free_port()
     store = Store(workspace.database_url)
-    secret = keys.create_key(store, scope="scores, people", label="tool", now=datetime.now(UTC))
+    secret = keys.create_key(store, scope="scores, people, access, erasures", label="tool", now=datetime.now(UTC))
     store.close()
     with log.open("wb") as output:
         process = start(workspace, port=port, log=output.fileno())
@@ -85,12 +85,14 @@ def test_the_documented_examples_work(running):
         done = subprocess.run([*commands[language], example], env={**os.environ, "AUDIENCE_KEY": running["secret"]}, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         told.append(done.stdout)
-    with_curl, with_python, permissions, consents, objections = told
+    with_curl, with_python, permissions, consents, objections, access, erasures = told
     for output in (with_curl, with_python):
         assert "affinity:housing" in output
         assert "on the topic" in output
     assert [person["allowed"] for person in json.loads(permissions)["results"]] == [True, True]
     assert (json.loads(consents)["stored"], json.loads(objections)["stored"]) == (2, 1)
+    assert (json.loads(access)["state"], json.loads(access)["language"], bool(json.loads(access)["scores"])) == ("held", "fr", True)
+    assert len(json.loads(erasures)["certificates"]) == 1
     body = {"people": ["van:0003", "van:0004", "van:0005"], "scores": ["affinity:housing"], "use": DOORSTEP}
     results = httpx.post(f"{running['url']}/v1/scores", json=body, headers={"Authorization": f"Bearer {running['secret']}"}).json()["results"]
     assert [person["code"] for person in results] == [None, "consent_withdrawn", "objected"]

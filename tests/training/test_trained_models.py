@@ -1,12 +1,16 @@
 """What an erasure is told of models: versions of tables, experiment, office, and what the organisation says of each."""
 
+import shlex
+import sys
+
 import pytest
 
 from features.history import History
 from features.permission.certificate import KEPT
 from features.permission.held import held
+from serving.registered import listing
 from training.tracking import Tracking
-from training.trained_models import Statement, StatementError, trained_models
+from training.trained_models import Statement, StatementError, as_json, trained_models
 
 NAMES = {"affinity", "persuadability.story.letter", "persuadability.story.card"}
 
@@ -71,3 +75,11 @@ def test_a_version_in_office_is_kept_whatever_was_said(trained, tmp_path, monkey
 def test_where_nothing_was_trained_there_is_no_store_to_ask(campaign):
     assert trained_models(campaign) == []
     assert not (campaign.root / "mlflow.db").exists()
+
+
+def test_a_server_that_erases_reads_what_the_module_prints(trained, tmp_path):
+    workspace, *_ = trained
+    found = trained_models(workspace)
+    (tmp_path / "models.json").write_text(as_json(found))
+    program = "import pathlib, sys; print(pathlib.Path(sys.argv[1], 'models.json').read_text())"
+    assert listing(shlex.join([sys.executable, "-c", program]), tmp_path)() == found

@@ -1,0 +1,309 @@
+"""Everything that is held of a person is told, nothing of anybody else, and every score with what it was made of."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+from sqlalchemy import select
+
+from features.database.schema import ANSWERS, DECISIONS
+from features.permission.places import PLACES
+from features.tables import STORED
+from features.vocabulary import LANGUAGES
+from features.workspace import Workspace
+from models.counterfactual import changed
+from serving import access_names, access_words, held_scores
+from serving.access_schemas import HELD_DATA
+from serving.audit import ACCESS, AuditLog
+from serving.bands import band, cut
+from serving.held_data import ANSWERED, held_data
+from serving.held_rows import LINES, NAMED
+from serving.held_scores import nearest_border
+from serving.names import workspace_scores
+from serving.past_scores import TOLERANCE
+from serving.schemas import Bands
+from serving.telling import told
+from tests.serving.ruled import erase, put, say
+from tests.serving.told import AS_OF, CANARY, EXPIRES, LATER, NOW, OTHER, ask, make, opened
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("told"))
+
+
+@pytest.fixture(scope="module")
+def telling(made):
+    """A function that tells what is held in the made workspace."""
+    records, store = opened(made)
+    yield lambda person=CANARY, **more: held_data(records, person, at=NOW, **more)
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def data(telling):
+    return telling(language="en")
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    shutil.copytree(made.root, tmp_path / "copy")
+    return Workspace.open(tmp_path / "copy")
+
+
+def tell(workspace, person=CANARY, **more):
+    records, store = opened(workspace, **more)
+    try:
+        return held_data(records, person, at=datetime.now(UTC), language="en")
+    finally:
+        store.close()
+
+
+def text_of(data):
+    return HELD_DATA.dump_json(data).decode()
+
+
+def test_every_place_that_can_hold_personal_data_is_answered_from():
+    personal = {place.name for place in PLACES if place.personal}
+    assert set(ANSWERED) == personal, "say in ANSWERED of serving/held_data.py how a place is answered from, and in PLACES_HELD of access_names what it holds"
+    assert set(access_names.PLACES_HELD) == personal
+    assert {name for name, how in ANSWERED.items() if how == "lines"} == set(LINES)
+    assert {name for name, how in ANSWERED.items() if how == "files"} == set(NAMED)
+
+
+def test_what_is_held_in_each_place_is_told(data):
+    assert data.state == "held"
+    rows = {table: [row for row in data.rows if row.table == table] for table in STORED}
+    assert {row.values["message_id"] for row in rows["interactions"]} == {f"message of {CANARY}"}
+    assert [(row.values["area"], row.earlier) for row in rows["people"]] == [(f"area of {CANARY}", False), (f"old area of {CANARY}", True)]
+    assert rows["assignments"][0].values["unit_id"] == f"household of {CANARY}"
+    assert rows["outcomes"][0].values["outcome"] == "signed"
+    assert len(data.vector) > 50
+    assert data.vector_as_of == LATER
+    (event,) = data.events
+    assert (event.evidence, event.wording_hash) == (f"letter of {CANARY}", "wording-1")
+    assert data.consents["@graph"][0]["dpv:hasDataSubject"] == CANARY
+    assert {answer.asked_by for answer in data.answers} == {f"tool of {CANARY}"}
+    assert [(export.recipient, export.reference, export.notices[0].reason) for export in data.exports] == [
+        (f"Printer of {CANARY}", f"row of {CANARY}"[:32], "objected")
+    ]
+    files = {file.path: file for file in data.files}
+    assert set(files) == {
+        "raw/people.csv",
+        "notes/look.ipynb",
+        "notes/.ipynb_checkpoints/look-checkpoint.ipynb",
+        "tables/.staging/people/part",
+        "truth/affinity.csv",
+        "rejects/people-1.csv",
+        "experiments/rent/assignments.csv",
+    }
+    assert files["experiments/rent/assignments.csv"].lines == ["person_id,arm", f"{CANARY},story"]
+    assert len(files["rejects/people-1.csv"].lines) == 2
+    assert [place.place for place in data.checked] == [place.name for place in PLACES if place.personal]
+
+
+def test_each_row_says_where_it_came_from_and_until_when_it_is_kept(data):
+    sources = {source.source_id: source for source in data.sources}
+    assert (sources["forms"].notice_hash, sources["forms"].kept_until) == ("abc123", None)
+    assert (sources["stall"].type, sources["stall"].collected_how, sources["stall"].kept_until) == ("event", "observed", EXPIRES)
+    for row in data.rows:
+        if row.table in {"people", "interactions"}:
+            assert row.source in sources
+            assert row.kept_until == sources[row.source].kept_until
+
+
+def test_nothing_of_anybody_else_is_told(data, telling):
+    """Also not of somebody whose id begins with this one's."""
+    assert OTHER not in text_of(data)
+    assert "van:001" not in text_of(data)
+    assert CANARY not in text_of(telling(OTHER, language="en")).replace(OTHER, "")
+
+
+def test_every_score_is_made_again_and_says_why(data):
+    topics = {(f"affinity:{topic}", LATER) for topic in ("housing", "transport", "schools")}
+    assert {(score.score, score.as_of) for score in data.scores} == {*topics, ("affinity:housing", AS_OF)}
+    assert data.scores[-1].as_of == AS_OF
+    for score in data.scores:
+        assert (score.explained, score.why) == ("again", None)
+        assert score.reasons
+        assert all(reason.text and reason.effect for reason in score.reasons)
+        assert score.other_band_words
+
+
+def test_what_would_bring_another_band_is_told_in_words(data):
+    others = [score for score in data.scores if score.other_band is not None]
+    assert others
+    for score in others:
+        assert score.other_band.band != score.band
+        assert 1 <= len(score.other_band.changes) <= 3
+        assert f"{score.other_band.band} instead of {score.band}" in score.other_band_words
+        for new, old in zip(score.other_band.changes, score.other_band.instead_of, strict=True):
+            assert new != old
+
+
+def test_the_model_itself_gives_the_other_band(made, data, monkeypatch):
+    """Of the changed row that was found, the model in office gives that value, and the bands of the base that band."""
+    seen = []
+    monkeypatch.setattr(held_scores, "changed", lambda *words: seen.append(changed(*words)) or seen[-1])
+    records, store = opened(made)
+    model = records.champions["affinity"]
+    again = held_data(records, CANARY, at=NOW, language="en")
+    store.close()
+    others = [score for score in again.scores if score.other_band is not None]
+    assert len(others) == len(seen) > 0
+    sample = records.vectors.matrix
+    for score, row in zip(others, seen, strict=True):
+        name = workspace_scores(made.vocabulary)[score.score]
+        frames = (pd.DataFrame(rows, columns=list(model.columns)) for rows in (row[None], sample))
+        (value,), base = (model.serve(frame, [name])[0].values for frame in frames)
+        assert value == score.other_band.value
+        assert band(value, cut(base)) == score.other_band.band != band(score.value, cut(base))
+
+
+def test_a_score_is_made_again_from_the_tables_where_its_vectors_are_gone(copied):
+    for folder in copied.vectors.glob("v*"):
+        if AS_OF.isoformat() in (folder / "manifest.json").read_text():
+            shutil.rmtree(folder)
+    score = next(score for score in tell(copied).scores if score.as_of == AS_OF)
+    assert (score.explained, score.why) == ("again", None)
+    limited = next(score for score in tell(copied, most_built=0).scores if score.as_of == AS_OF)
+    assert limited.explained == "present"
+    assert "only the latest times" in limited.why
+
+
+def test_a_score_of_data_that_changed_since_says_so_and_gives_that_of_now(copied):
+    for folder in copied.vectors.glob("v*"):
+        if AS_OF.isoformat() in (folder / "manifest.json").read_text():
+            shutil.rmtree(folder)
+    at = AS_OF - timedelta(days=5)
+    one = {"person_id": CANARY, "occurred_at": at, "received_at": at, "kind": "letter_open", "channel": "email", "topic": "housing", "direction": "in"}
+    row = one | {"source_id": "stall", "collected_how": "observed", "is_machine": False}
+    put(copied, "interactions", [row | {"interaction_id": f"late-{number}"} for number in range(9)])
+    forget_versions(copied)
+    score = next(score for score in tell(copied).scores if score.as_of == AS_OF)
+    assert score.explained == "present"
+    assert "changed or corrected since" in score.why
+    now = next(score for score in tell(copied).scores if score.as_of == LATER and score.score == "affinity:housing")
+    assert score.present_value == pytest.approx(now.value, abs=TOLERANCE)
+
+
+def forget_versions(workspace):
+    """As an answer of a release that did not write down which versions of the tables it stood on."""
+    _, store = opened(workspace)
+    with store.write() as connection:
+        triggers = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'answers'").scalars().all()
+        for name in triggers:
+            connection.exec_driver_sql(f'DROP TRIGGER "{name}"')
+        connection.execute(ANSWERS.update().values(tables=None))
+    store.close()
+
+
+def test_no_score_of_now_is_worked_out_where_that_is_forbidden(copied):
+    say(copied, CANARY, "objected", "any")
+    shutil.rmtree(copied.models / "affinity")
+    gone = tell(copied).scores
+    assert {(score.explained, bool(score.reasons)) for score in gone} == {("not", False)}
+    assert all("the model is not kept any more" in score.why for score in gone)
+
+
+def test_after_an_objection_what_was_scored_is_explained_and_nothing_new_is_worked_out(copied):
+    say(copied, CANARY, "objected", "any")
+    found = tell(copied, most_built=0)
+    assert {use.name: (use.allowed, use.code) for use in found.uses} == {"doorstep": (False, "objected"), "party_online": (False, found.uses[1].code)}
+    assert {score.explained for score in found.scores if score.as_of == LATER} == {"again"}
+    for folder in copied.vectors.glob("v*"):
+        if AS_OF.isoformat() in (folder / "manifest.json").read_text():
+            shutil.rmtree(folder)
+    past = next(score for score in tell(copied, most_built=0).scores if score.as_of == AS_OF)
+    assert (past.explained, past.present_value, past.reasons) == ("not", None, [])
+    assert found.uses[0].words in past.why
+
+
+def test_refusals_are_told_in_words(copied):
+    say(copied, CANARY, "withdrawn", "any")
+    ask(copied, [CANARY], ["affinity:housing"], datetime.now(UTC))
+    answer = next(answer for answer in tell(copied).answers if answer.code)
+    assert (answer.code, answer.rule, answer.value) == ("consent_withdrawn", "L17", None)
+    assert answer.words
+    assert answer.use["purpose"] == "campaign_messages"
+
+
+def test_of_somebody_who_was_erased_that_is_said_and_nothing_else(copied):
+    erase(copied, CANARY)
+    found = tell(copied)
+    assert (found.state, bool(found.erased_at)) == ("erased", True)
+    empty = json.loads(text_of(found))
+    kept = {"person", "controller", "made_at", "language", "state", "words", "erased_at"}
+    assert {name for name, said in empty.items() if said} == kept
+
+
+def test_of_somebody_unknown_it_is_said_what_was_looked_through(telling, made):
+    before = text_of(telling("van:nobody", language="en"))
+    found = telling("van:nobody", language="en")
+    assert (found.state, found.rows, found.scores, found.uses) == ("nothing", (), (), ())
+    assert len(found.checked) == len(ANSWERED)
+    assert text_of(found) == before, "asking leaves nothing behind"
+
+
+def test_a_place_that_nobody_thought_of_is_named_as_not_looked_into(telling, monkeypatch):
+    monkeypatch.setattr("serving.held_data.ANSWERED", {name: how for name, how in ANSWERED.items() if name != "tables"})
+    said = {place.place: place.words for place in telling("van:nobody", language="en").checked}
+    assert said["tables"] == "not looked into"
+
+
+def test_it_is_told_in_the_persons_language_where_that_is_one_of_ours(telling):
+    assert telling().language == "fr"
+    assert telling(OTHER).language == "en"
+    assert telling(language="nl").language == "nl"
+
+
+def test_it_is_in_the_log_before_it_leaves_by_token_alone(copied):
+    records, store = opened(copied)
+    log = AuditLog(store, copied.signing_key())
+    data = told(records, CANARY, at=NOW, language=None, door="command", route="audience access", record=log.record)
+    nobody = told(records, "van:nobody", at=NOW, language=None, door="command", route="audience access", record=log.record)
+    with store.read() as connection:
+        decisions = connection.execute(select(DECISIONS).where(DECISIONS.c.score == ACCESS)).all()
+        answers = {row.answer_id: row for row in connection.execute(select(ANSWERS).where(ANSWERS.c.route == "audience access"))}
+    assert [(row.person, row.answer_id) for row in decisions] == [(data.token, data.answer_id)]
+    assert set(answers) == {data.answer_id, nobody.answer_id}
+    assert nobody.state == "nothing"
+    store.close()
+
+    def fails(_answer):
+        raise RuntimeError("no log")
+
+    with pytest.raises(RuntimeError, match="no log"):
+        told(records, CANARY, at=NOW, language=None, door="command", route="audience access", record=fails)
+
+
+@pytest.mark.parametrize(
+    ("value", "own", "signed", "border"),
+    [
+        (0.1, "low", False, (0.3, True)),
+        (0.35, "medium", False, (0.3, False)),
+        (0.55, "medium", False, (0.6, True)),
+        (0.9, "high", False, (0.6, False)),
+        (-1.0, "negative", True, (0.0, True)),
+        (0.05, "low", True, (0.0, False)),
+        (0.2, "low", True, (0.3, True)),
+    ],
+)
+def test_the_nearest_border_is_where_another_band_begins(value, own, signed, border):
+    assert nearest_border(value, own, Bands(0.3, 0.6, ""), signed=signed) == border
+
+
+def test_every_sentence_is_there_in_every_language():
+    for words in (access_words.SENTENCES, access_words.PLACES_TOLD, access_names.NAMES, access_names.COLUMNS, access_names.VALUES, access_names.PLACES_HELD):
+        for key, said in words.items():
+            assert set(said) == set(LANGUAGES), key
+            assert all(text.strip() for text in said.values()), key
+            places = {language: {part.split("}")[0] for part in text.split("{")[1:]} for language, text in said.items()}
+            assert places["fr"] == places["en"] == places["nl"], key
+
+
+def test_every_column_of_a_table_about_people_has_a_name():
+    columns = {column.name for table in STORED.values() if table.name != "sources" for column in table.columns}
+    assert columns == set(access_names.COLUMNS)
