@@ -73,14 +73,16 @@ class _Writer:
     def sections(self) -> list[Section]:
         data = self.data
         stored = [self._stored(table, [row for row in data.rows if row.table == table]) for table in ("people", "interactions", "assignments", "outcomes")]
+        told = [section for section in stored if section.blocks[0].rows or section.blocks[0].items]
         return [
-            *(section for section in stored if section.blocks[0].rows or section.blocks[0].items or section.heading == self.name("people")),
-            self._section("sources", items=map(self._source, data.sources)),
+            *(section for section in told if section.heading == self.name("people")),
             Section(self.name("uses"), tuple(self._use(each.use, each.words) for each in data.uses) or (self._none(),)),
             self._table("events", ("when", "what", "for_what", "more"), map(self._event, data.events)),
             Section(self.name("scores"), self._scores()),
-            self._table("answers", ("when", "who", "for_what", "what", "answer"), map(self._answer, data.answers)),
             self._exports(),
+            self._table("answers", ("when", "who", "for_what", "what", "answer"), map(self._answer, data.answers)),
+            self._section("sources", items=map(self._source, data.sources)),
+            *(section for section in told if section.heading != self.name("people")),
             self._section("files", items=[item for file in data.files for item in self._file(file.place, file.path, file.lines)]),
             self._vector(),
             self.checked(),

@@ -20,6 +20,8 @@ _ELSEWHERE = (Path("/usr/share/fonts/truetype/dejavu"), Path("/usr/share/fonts/d
 _TEXT, _SMALL, _LINE, _SMALL_LINE = 10, 8.5, 5.2, 4.4
 _MANY = 40
 """So many items of a list are written small."""
+_LONGEST_CELL = 900
+"""Letters of a cell beyond which a row might not fit on a page: such a table is written as sentences."""
 _NARROWEST, _WIDEST = 9, 120
 """Letters of a column's longest cell that count for its width, at least and at most."""
 
@@ -107,7 +109,9 @@ def _block(made: FPDF, block: Block) -> None:
         made.set_x(made.l_margin + 2)
         made.cell(4, line, "\N{BULLET}")
         made.multi_cell(0, line, item, new_x="LMARGIN", new_y="NEXT", align="L")
-    if block.rows:
+    if block.rows and max(len(words) for cells in block.rows for words in cells) > _LONGEST_CELL:
+        _sentences(made, [" \N{MIDDLE DOT} ".join(filter(None, cells)) for cells in block.rows])
+    elif block.rows:
         _rows(made, block)
     _sentences(made, block.closing)
     made.ln(1)

@@ -278,9 +278,8 @@ def number(value: float, decimals: int, language: Language) -> str:
 
 
 def percent(share: float, language: Language) -> str:
-    """Return a share as a percentage, with one decimal below 10 and above 90."""
-    scaled = 100 * share
-    text = number(scaled, 0 if 10 <= scaled <= 90 else 1, language)
+    """Return a share as a percentage with one decimal."""
+    text = number(100 * share, 1, language)
     return f"{text}{NBSP}%" if language == "fr" else f"{text}%"
 
 

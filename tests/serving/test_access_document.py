@@ -120,7 +120,8 @@ def printed(tmp_path_factory):
             missing_tool("pdftotext is not installed (poppler-utils)")
         path = tmp_path_factory.mktemp("pdf") / "answer.pdf"
         path.write_bytes(content)
-        return subprocess.run(["pdftotext", "-layout", path, "-"], capture_output=True, text=True, check=True).stdout
+        told = subprocess.run(["pdftotext", "-layout", path, "-"], capture_output=True, text=True, check=True).stdout
+        return re.sub(r"\n\s*\d+\s*\f", "\n", told)  # the numbers of the pages
 
     return text
 
@@ -184,7 +185,7 @@ def test_words_that_the_organisation_no_longer_has_stand_as_they_are():
 def test_numbers_and_dates_are_those_of_the_language():
     assert [number(-1234.5, 2, language) for language in LANGUAGES] == [f"{MINUS}1,234.5", f"{MINUS}1{NARROW_NBSP}234,5", f"{MINUS}1.234,5"]
     assert [percent(0.085, language) for language in LANGUAGES] == ["8.5%", f"8,5{NBSP}%", "8,5%"]
-    assert [percent(0.345, language) for language in LANGUAGES] == ["34%", f"34{NBSP}%", "34%"]
+    assert [percent(0.345, language) for language in LANGUAGES] == ["34.5%", f"34,5{NBSP}%", "34,5%"]
     assert [day(date(2026, 8, 1), language) for language in LANGUAGES] == ["1 August 2026", "1er août 2026", "1 augustus 2026"]
     assert [moment(AT, language) for language in LANGUAGES] == [
         "1 November 2026, 09:05 UTC",
@@ -192,6 +193,15 @@ def test_numbers_and_dates_are_those_of_the_language():
         "1 november 2026, 09:05 UTC",
     ]
     assert number(0.0, 2, "en") == number(-0.001, 2, "en") == "0"
+
+
+@pytest.mark.parametrize("area", ["x" * 5000, "word " * 1500, "\N{GRINNING FACE} \u6f22\u5b57 \u202e\u0000\ud800"])
+def test_whatever_is_held_is_written(area, printed):
+    """What is longer than a page, has no letter in the font, or is no letter at all."""
+    row = HeldRow("interactions", LETTER | {"campaign_id": area, "message_id": "the end"}, None, None)
+    made = document(replace(whole(), rows=(row,)), VOCABULARY)
+    assert "theend" in "".join(printed(pdf(made)).split())
+    assert "the end" in html(made)
 
 
 def test_without_its_font_no_pdf_is_made_and_it_says_so(monkeypatch):
