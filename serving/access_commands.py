@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -29,7 +28,8 @@ def access(
     workspace: Folder = HERE,
 ) -> None:
     """Tell everything that is held of one person, and write into the audit log that it was told. Example: audience access --format pdf --out answer.pdf."""
-    from features.database.store import Store
+    from features.permission.opening import opened as open_store
+    from features.permission.private_files import put
     from serving.audit import AuditLog
     from serving.held_data import Records
     from serving.settings import Settings
@@ -40,14 +40,14 @@ def access(
     if format_ == "pdf" and out is None and sys.stdout.isatty():
         raise typer.BadParameter("a PDF is nothing for the terminal: say --out FILE")
     url = Settings.from_environment(os.environ).database_url or opened.database_url
-    with closing(Store(url)) as store:
+    with closing(open_store(opened, url)) as store:
         record = AuditLog(store, opened.signing_key()).record
         data = told(Records.open(opened, store), person, at=now(), language=language, door="command", route="audience access", record=record)
         answer = written(data, format_, opened.vocabulary)
     if out is None:
         sys.stdout.buffer.write(answer if format_ == "pdf" else answer + b"\n")
         return
-    _write(out, answer)
+    put(out, answer)
     typer.echo(f"{out}: {len(answer):,} bytes, readable by its owner only", err=True)
 
 
@@ -56,11 +56,3 @@ def _only_id(text: str) -> str:
     if len(ids) != 1:
         raise typer.BadParameter(f"one person at a time: give one id on standard input or in a --file, not {len(ids):,}")
     return ids[0]
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Put the answer in its place whole, readable by its owner only."""
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-        opened.write(content)
-    fresh.replace(path)
