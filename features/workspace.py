@@ -40,6 +40,12 @@ class AuditSettings(Frozen):
     checkpoint_folder: str | None = Field(default=None, min_length=1)
 
 
+class ExportSettings(Frozen):
+    """The `[exports]` table: the fewest people that a file for a recipient may hold (rule L32); it can be raised, not lowered."""
+
+    floor: int = Field(default=50, ge=50)
+
+
 @dataclass(frozen=True)
 class Workspace:
     """An opened workspace: where things stand, what its words mean."""
@@ -49,6 +55,7 @@ class Workspace:
     vocabulary: Vocabulary
     permission: PermissionSettings = field(default_factory=PermissionSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    exports: ExportSettings = field(default_factory=ExportSettings)
 
     @classmethod
     def open(cls, root: str | Path) -> Workspace:
@@ -68,7 +75,7 @@ class Workspace:
         settings, audit = _table(document, "workspace", Settings), _table(document, "audit", AuditSettings)
         vocabulary = parse_vocabulary(document)
         _check_channels(permission, vocabulary)
-        return cls(root, settings, vocabulary, permission, audit)
+        return cls(root, settings, vocabulary, permission, audit, _table(document, "exports", ExportSettings))
 
     @property
     def tables(self) -> Path:
@@ -164,7 +171,7 @@ def create(folder: str | Path) -> Path:
 
 
 _STARTER = Path(__file__).with_name("starter.toml")
-_OWN = {"workspace", "audit", "permission", "uses", "notices", "processing", "retention", "training"}
+_OWN = {"workspace", "audit", "exports", "permission", "uses", "notices", "processing", "retention", "training"}
 _TABLES = _OWN | {"features", "kinds", "channels", "topics", "attributes", "source_types", "experiments"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightgbm as lgb
@@ -203,11 +203,13 @@ class TopicAffinity(BaseEstimator):
         """Return calibrated probabilities (n, n_topics). Raises ColumnsError for other columns than in fit."""
         return np.asarray(special.expit(self.predict_margin(X)))
 
-    def predict_margin(self, X: pd.DataFrame) -> Floats:
-        """Return the logit (n, n_topics) of `predict_proba`."""
+    def predict_margin(self, X: pd.DataFrame, *, topics: Sequence[str] | None = None) -> Floats:
+        """Return the logit (n, n_topics) of `predict_proba`; of these topics only, in their order, where they are given: the same numbers in less time."""
         check_is_fitted(self, "booster_")
         matrix = frame_matrix(X, self.columns_)[0]
-        return self._margins(matrix, self._raw_margins(matrix))
+        numbers = np.arange(len(self.topics_)) if topics is None else np.array([self.topic_number(topic) for topic in topics], dtype=np.int64)
+        cold = ~self._history(matrix)[:, None]
+        return self.calibration_.margin(raw_margins(self.booster_, self.layout_, matrix, self.n_jobs, numbers.tolist()), numbers, cold)
 
     def predict_interval(self, X: pd.DataFrame) -> Floats:
         """Return low and high (n, n_topics, 2) of the engagement rate of people with this margin, with `coverage`.
@@ -373,11 +375,6 @@ class TopicAffinity(BaseEstimator):
         self.intervals_ = GroupInterval(self.coverage).fit(
             logit, topic, y, labels.people[row], n_topics=n_topics, sample_weight=weight, served=moved, steps=steps
         )
-
-    def _margins(self, matrix: NDArray[np.float32], raw: Floats) -> Floats:
-        """Return the calibrated logits (n, n_topics) of raw ones."""
-        cold = ~self._history(matrix)[:, None]
-        return self.calibration_.margin(raw, np.arange(len(self.topics_)), cold)
 
     def _history(self, matrix: NDArray[np.float32]) -> NDArray[np.bool_]:
         column = activity_column(self.columns_)

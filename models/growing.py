@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightgbm as lgb
@@ -99,14 +99,15 @@ def dataset(pooled: PooledRows, y: Floats, parameters: Mapping[str, Any], **furt
     return lgb.Dataset(pooled, y, reference=bins, **told, **further)
 
 
-def raw_margins(booster: lgb.Booster, layout: Layout, matrix: NDArray[np.float32], n_jobs: int) -> Floats:
-    """Return the booster's own margins (n, n_topics) of the rows of `matrix` (n, F), chunk by chunk."""
-    n_topics = len(layout.topics)
+def raw_margins(booster: lgb.Booster, layout: Layout, matrix: NDArray[np.float32], n_jobs: int, topics: Sequence[int] | None = None) -> Floats:
+    """Return the booster's own margins (n, n_topics) of the rows of `matrix` (n, F), chunk by chunk; of the topics of these numbers only, where given."""
+    numbers = np.arange(len(layout.topics)) if topics is None else np.asarray(topics, dtype=np.int64)
+    n_topics = len(numbers)
     margins = np.empty((len(matrix), n_topics))
     for start in range(0, len(matrix), CHUNK):
         rows = slice(start, start + CHUNK)
         people = len(matrix[rows])
-        pooled = layout.rows(np.repeat(matrix[rows], n_topics, axis=0), np.tile(np.arange(n_topics), people))
+        pooled = layout.rows(np.repeat(matrix[rows], n_topics, axis=0), np.tile(numbers, people))
         raw = np.asarray(booster.predict(pooled, raw_score=True, num_threads=n_jobs), dtype=np.float64)
         margins[rows] = raw.reshape(people, n_topics)
     return margins

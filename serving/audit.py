@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from features.database.schema import ANSWERS, CHAIN, DECISIONS, KEYS, LEDGER, SUBJECTS
 from features.database.store import Store, StoreError
+from features.permission.exports import use_text
 from features.permission.register import Register
 from features.permission.rules import Preconditions
 from features.permission.subjects import Subjects
@@ -122,12 +123,13 @@ class AuditLog:
         """Return the tokens of people, by id; those who were erased have none and are told as such. Raises StoreError."""
         wanted = list(dict.fromkeys(people))
         with self._store.read() as connection:
-            found = self._subjects.find_all(connection, wanted)
+            found = self._subjects.tokens(connection, wanted)
         missing = [person for person in wanted if person not in found]
         if missing:
             with self._store.write(serial=True) as connection:
-                found |= self._subjects.ensure(connection, missing, now or datetime.now(UTC))
-        return {person: found[person].token if person in found else ERASED_PERSON for person in wanted}
+                made = self._subjects.ensure(connection, missing, now or datetime.now(UTC))
+            found |= {person: subject.token for person, subject in made.items()}
+        return {person: found.get(person, ERASED_PERSON) for person in wanted}
 
     def record(self, answer: Answer) -> None:
         """Write the answer, its decisions, their entry of the chain and, once, that of the register, all or nothing.
@@ -135,6 +137,16 @@ class AuditLog:
         Raises AuditError: then the answer must not be given.
         Raises LedgerMovedError where somebody it is about has said something since it was decided on: nobody can withdraw between decision and record.
         """
+        try:
+            with self._store.write(serial=True) as connection:
+                self.enter(connection, answer)
+        except (StoreError, TypeError, ValueError) as error:
+            raise AuditError("the answer could not be recorded in the audit log, so it is not given") from error
+        if answer.targeting is not None:  # entries stay for good: what was committed once need not be looked for again
+            self._registered.add(answer.targeting.digest)
+
+    def enter(self, connection: Connection, answer: Answer) -> None:
+        """Do what `record` does in a serial transaction that goes on: what else it writes and the entry are there together or not at all."""
         head = {
             "answer_id": answer.answer_id,
             "at": answer.at,
@@ -149,22 +161,15 @@ class AuditLog:
             **_decided(answer),
         }
         decisions = [_decision_row(answer, decision) for decision in answer.decisions]
-        targeting = None if answer.targeting is None or answer.targeting.digest in self._registered else answer.targeting
-        try:
-            with self._store.write(serial=True) as connection:
-                if answer.basis is not None and decisions and _said_since(connection, answer.basis.ledger, {each.person for each in answer.decisions}):
-                    raise LedgerMovedError("somebody said something meanwhile")
-                last = begun(connection, self._chain_key)
-                connection.execute(ANSWERS.insert(), head)
-                if decisions:
-                    connection.execute(DECISIONS.insert(), decisions)
-                append(connection, self._chain_key, last, head, decisions)
-                if targeting is not None:
-                    self._register.append(connection, "targeting", targeting.body, now=answer.at)
-        except (StoreError, TypeError, ValueError) as error:
-            raise AuditError("the answer could not be recorded in the audit log, so it is not given") from error
-        if targeting is not None:  # entries stay for good: what was committed once need not be looked for again
-            self._registered.add(targeting.digest)
+        if answer.basis is not None and decisions and _said_since(connection, answer.basis.ledger, {each.person for each in answer.decisions}):
+            raise LedgerMovedError("somebody said something meanwhile")
+        last = begun(connection, self._chain_key)
+        connection.execute(ANSWERS.insert(), head)
+        if decisions:
+            connection.execute(DECISIONS.insert(), decisions)
+        append(connection, self._chain_key, last, head, decisions)
+        if answer.targeting is not None and answer.targeting.digest not in self._registered:
+            self._register.append(connection, "targeting", answer.targeting.body, now=answer.at)
 
     def decisions(self, results: Iterable[PersonScores], asked: Sequence[str]) -> list[Decision]:
         """Return the decisions of an answer's results; a person without scores has one per score asked, with the code."""
@@ -241,7 +246,7 @@ def _decided(answer: Answer) -> dict[str, object]:
     if basis is None:
         return {"use": None, "law": None, "ledger": answer.ledger, "tables": None, "activity": None, "preconditions": None}
     return {
-        "use": json.dumps(basis.use.model_dump(mode="json", exclude_none=True), sort_keys=True),
+        "use": use_text(basis.use),
         "law": f"{basis.pack.id} {basis.pack.version} {basis.pack.digest}",
         "ledger": basis.ledger,
         "tables": json.dumps(basis.table_versions, sort_keys=True),

@@ -137,14 +137,15 @@ class Champion:
         return list(self.model.topics_) if isinstance(self.model, TopicAffinity) else []
 
     def _serve_affinity(self, model: TopicAffinity, X: pd.DataFrame, scores: list[ScoreName]) -> list[Served]:
-        margins = model.predict_margin(X)  # once for both: the trees are the cost; `predict_proba` is expit of the very same
-        places = [model.topic_number(str(score.topic)) for score in scores]
-        intervals = [np.asarray(model.intervals_.predict(margins[:, place], place)) for place in places]
+        topics = [str(score.topic) for score in scores]
+        margins = model.predict_margin(X, topics=topics).T  # once for both: the trees are the cost; `predict_proba` is expit of the very same
+        places = [model.topic_number(topic) for topic in topics]
+        intervals = [np.asarray(model.intervals_.predict(margin, place)) for margin, place in zip(margins, places, strict=True)]
         own: list[Basis] = ["history" if known else "segment" for known in model.has_history(X).tolist()]
         fresh: list[Basis] = ["new_topic"] * len(own)
         bases = [own if model.layout_.named[place] else fresh for place in places]
-        told = zip(places, intervals, bases, strict=True)
-        return [Served(expit(margins[:, place]), interval[:, 0], interval[:, 1], basis) for place, interval, basis in told]
+        told = zip(margins, intervals, bases, strict=True)
+        return [Served(expit(margin), interval[:, 0], interval[:, 1], basis) for margin, interval, basis in told]
 
 
 def load_champion(folder: Path, key: bytes, *, threads: int) -> Champion:

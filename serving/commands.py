@@ -1,4 +1,4 @@
-"""The commands of the service: serve, the keys, the audit log."""
+"""The commands of the service: serve, export, the keys, the audit log."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import typer
 
 from features.terminal import HERE, Folder, now, table
 from features.workspace import Workspace
-from serving import access_commands, audit_commands
+from serving import access_commands, audit_commands, export_commands
 
 app = typer.Typer(rich_markup_mode=None)
 key_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make, list and revoke the keys of the HTTP service.")
+app.add_typer(export_commands.app)
 app.add_typer(key_app, name="key")
 app.add_typer(audit_commands.app, name="audit")
 app.add_typer(access_commands.app)

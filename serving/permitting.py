@@ -42,7 +42,7 @@ class Permitted:
 
     def person(self, row: int) -> PersonPermission:
         """Return the decision on the person in that row of `decisions`."""
-        rule, event, source = _stood_on(self.decisions, self.sources, row)
+        rule, event, source = stood_on(self.decisions, self.sources, row)
         return PersonPermission(rule is None, None if rule is None else rule.id, event, source)
 
 
@@ -92,7 +92,7 @@ def answer_permissions(permission: Permission, loaded: Loaded, asked: Permission
     decisions = group.decide(rows, asked.use, at, live=True, activity=asked.activity, needs_third_party=loaded.third_party)
     refuse_use(permission, decisions, people=len(asked.people))
     language = asked.language or loaded.settings.language
-    results = [_person(person, f"{answer_id}-{row}", language, *_stood_on(decisions, group.sources, row)) for row, person in enumerate(asked.people)]
+    results = [_person(person, f"{answer_id}-{row}", language, *stood_on(decisions, group.sources, row)) for row, person in enumerate(asked.people)]
     return PermissionAnswer(answer_id, asked.activity, basis(permission, decisions), results)
 
 
@@ -157,6 +157,7 @@ def words_of(rule: Rule, language: Language) -> str:
     return rule.text.words(language)
 
 
-def _stood_on(decisions: Decisions, sources: tuple[str, ...], row: int) -> tuple[Rule | None, int | None, str | None]:
+def stood_on(decisions: Decisions, sources: tuple[str, ...], row: int) -> tuple[Rule | None, int | None, str | None]:
+    """Return the rule that forbids the person in that row, the number of the event and the id of the source that this stands on, None where on none."""
     event, source = int(decisions.event[row]), int(decisions.source[row])
     return decisions.forbidding(row), None if event < 0 else event, None if source < 0 else sources[source]

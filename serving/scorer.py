@@ -20,7 +20,7 @@ from serving.loaded import Loaded
 from serving.names import ScoreName, closest, expand
 from serving.permitting import Permitted, words_of
 from serving.refusal import refusal_code, refused_words
-from serving.schemas import Basis, Explanation, ModelReference, NoScore, PersonScores, Reason, Score, ScoreAnswer, ScoreRequest
+from serving.schemas import AverageEffect, Basis, Explanation, ModelReference, NoScore, PersonScores, Reason, Score, ScoreAnswer, ScoreRequest
 from serving.words import did_you_mean, effect_words, explained_words, no_interval_words, refusal_words
 
 Entry = Score | NoScore
@@ -38,6 +38,15 @@ class _Asking:
     X: pd.DataFrame
     decisions: list[str]
     forbidden: Mapping[str, Rule]
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """Why there is a score for nobody: its code, in words, and the average effect of a model that was refused."""
+
+    code: str
+    words: str
+    average: AverageEffect | None = None
 
 
 def asked_names(loaded: Loaded, asked: Sequence[str]) -> list[str]:
@@ -89,7 +98,7 @@ def _columns(asking: _Asking, names: list[str]) -> list[list[Entry]]:
     columns: dict[str, list[Entry]] = {}
     wanted: dict[str, list[ScoreName]] = {}
     for position, name in enumerate(names):
-        refused = _refused(asking, name, every.get(name), position)
+        refused = _refused(asking, name, position)
         if refused is None:
             wanted.setdefault(every[name].model, []).append(every[name])
         else:
@@ -101,26 +110,28 @@ def _columns(asking: _Asking, names: list[str]) -> list[list[Entry]]:
     return [columns[name] for name in names]
 
 
-def _refused(asking: _Asking, name: str, one: ScoreName | None, position: int) -> list[Entry] | None:
+def unscored(loaded: Loaded, name: str, language: Language) -> Unscored | None:
+    """Return why nobody gets a score of that name, or None where a model makes it."""
+    one = loaded.scores.get(name)
+    if one is None:
+        words, hint = refusal_words("unknown_score", language), closest(name, loaded.scores)
+        return Unscored("unknown_score", words if hint is None else f"{words} {did_you_mean(hint, language)}")
+    if loaded.champion(one) is not None:
+        return Unscored("vectors_mismatch", refusal_words("vectors_mismatch", language)) if one.model in loaded.mismatched else None
+    refusal = loaded.refusals.get(one.model)
+    if refusal is None:
+        return Unscored("no_model", refusal_words("no_model", language))
+    return Unscored(refusal_code(refusal.average), refused_words(refusal.average, language), refusal.average)
+
+
+def _refused(asking: _Asking, name: str, position: int) -> list[Entry] | None:
     """Return the entries of a score that nobody gets, or None where a model makes it."""
-    loaded, average, hint = asking.loaded, None, None
     if name in asking.forbidden:
         rule = asking.forbidden[name]
-        return [NoScore(name, rule.code, words_of(rule, asking.language), f"{decision}-{position}") for decision in asking.decisions]
-    if one is None:
-        code, hint = "unknown_score", closest(name, loaded.scores)
-    elif loaded.champion(one) is not None:
-        if one.model not in loaded.mismatched:
-            return None
-        code = "vectors_mismatch"
+        why: Unscored | None = Unscored(rule.code, words_of(rule, asking.language))
     else:
-        refusal = loaded.refusals.get(one.model)
-        average = None if refusal is None else refusal.average
-        code = "no_model" if average is None else refusal_code(average)
-    words = refusal_words(code, asking.language) if average is None else refused_words(average, asking.language)
-    if hint is not None:
-        words = f"{words} {did_you_mean(hint, asking.language)}"
-    return [NoScore(name, code, words, f"{decision}-{position}", average) for decision in asking.decisions]
+        why = unscored(asking.loaded, name, asking.language)
+    return None if why is None else [NoScore(name, why.code, why.words, f"{decision}-{position}", why.average) for decision in asking.decisions]
 
 
 def _scored(asking: _Asking, champion: Champion, one: ScoreName, served: Served, position: int) -> list[Entry]:

@@ -6,8 +6,8 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedRandom
 from pathlib import Path
-from typing import IO
 
 
 def put(path: Path, content: bytes) -> None:
@@ -18,7 +18,7 @@ def put(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+def beside(path: Path) -> Iterator[tuple[Path, BufferedRandom]]:
     """Yield a new file beside the place of another one, to write to; it is gone at the end unless it took the place. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -29,10 +29,12 @@ def beside(path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
             fresh.unlink(missing_ok=True)
 
 
-def take_place(fresh: Path, path: Path, file: IO[bytes]) -> None:
-    """Put the file in its place, once all of it is on the disk. Raises OSError."""
+def take_place(fresh: Path, path: Path, file: BufferedRandom) -> None:
+    """Put the file in its place, once all of it is on the disk. Raises OSError, also where another file took its name, as an erasure does."""
     file.flush()
     os.fsync(file.fileno())
+    if fresh.stat().st_ino != os.fstat(file.fileno()).st_ino:
+        raise OSError("another file has taken the name of the one that was written")
     fresh.replace(path)
 
 

@@ -88,6 +88,8 @@ def test_one_row_is_its_row_among_many_and_no_row_has_its_shape():
     X, _, _ = _world(30, 5)
     model = _fitted()
     np.testing.assert_array_equal(model.predict_margin(X.iloc[[7]]), model.predict_margin(X)[[7]])
+    few = [model.topics_[-1], model.topics_[0]]
+    np.testing.assert_array_equal(model.predict_margin(X, topics=few), model.predict_margin(X)[:, [-1, 0]])
     np.testing.assert_array_equal(model.contributions(X.iloc[[7]], "climate").values, model.contributions(X, "climate").values[[7]])
     nobody = X.iloc[:0]
     assert model.predict_proba(nobody).shape == (0, 3)
