@@ -251,13 +251,14 @@ def _decided(answer: Answer) -> dict[str, object]:
         "ledger": basis.ledger,
         "tables": json.dumps(basis.table_versions, sort_keys=True),
         "activity": answer.activity,
-        "preconditions": None if answer.preconditions is None else _stated(answer.preconditions),
+        "preconditions": None if answer.preconditions is None else _stated(answer.preconditions, own_rows=basis.own_rows),
     }
 
 
-def _stated(preconditions: Preconditions) -> str:
+def _stated(preconditions: Preconditions, *, own_rows: bool) -> str:
     made = preconditions.risk_assessment
-    return json.dumps({"dpia": preconditions.dpia, "risk_assessment": None if made is None else made.isoformat()}, sort_keys=True)
+    said = {"dpia": preconditions.dpia, "risk_assessment": None if made is None else made.isoformat(), "own_rows": own_rows}
+    return json.dumps(said, sort_keys=True)
 
 
 def _decision(pseudonym: str, score: Score | NoScore) -> Decision:

@@ -96,6 +96,7 @@ class Scoring:
     @classmethod
     def of(cls, server: Server, loaded: Loaded, asked: Bulk) -> Scoring:
         """Return it. Raises Problem where a score is for nobody, where there is nothing to decide from, and where the use is refused as a whole."""
+        loaded = loaded.for_use(asked.use)
         if loaded.vectors is None or loaded.group is None:
             raise Problem("not_ready", "No vectors, or no tables to decide permission from, are loaded.", reasons=list(loaded.faults))
         check_channel(server.permission, asked.use, loaded.vocabulary, activity=asked.activity, people=len(loaded.vectors), at=now())
@@ -129,7 +130,8 @@ class Scoring:
     def decide(self, rows: NDArray[np.int64]) -> Decided:
         """Return the decision as of now on people in those rows (k,)."""
         asked, members = self.asked, np.asarray(self.loaded.members(rows.tolist()), dtype=np.int64)
-        decisions = self.group.decide(members, asked.use, now(), activity=asked.activity, special=self.special, lowest_first=asked.lowest_first)
+        question = {"activity": asked.activity, "special": self.special, "lowest_first": asked.lowest_first}
+        decisions = self.group.decide(members, asked.use, now(), live=True, needs_third_party=self.loaded.third_party, **question)
         kept = decisions.allowed & ~held_back(decisions) if asked.outside else decisions.allowed
         return Decided(new_answer_id(), rows, decisions, kept)
 
@@ -164,7 +166,9 @@ class Scoring:
         """Return the log's entry of what was decided and worked out for people."""
         at, asked = decided.decisions.at, self.asked
         head = Answer(decided.answer_id, at, asked.door, asked.route, 200, asked=self.names, as_of=self.as_of, people=people)
-        return replace(head, decisions=entries, basis=basis(self.server.permission, decided.decisions), activity=asked.activity)
+        targeting = self.server.registrar.targeting(self.loaded, asked.use, self.names, at=at, activity=asked.activity)
+        stands_on = basis(self.server.permission, decided.decisions)
+        return replace(head, decisions=entries, basis=stands_on, activity=asked.activity, targeting=targeting)
 
 
 def score_all(scoring: Scoring, *, chunk: int = CHUNK, begin: int = 0, progress: Progress | None = None) -> Iterator[Chunk]:

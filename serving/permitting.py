@@ -142,7 +142,8 @@ def refuse_use(permission: Permission, decisions: Decisions, *, people: int) -> 
 
 def basis(permission: Permission, decisions: Decisions) -> PermissionBasis:
     """Return what decisions stand on, as it goes over the wire."""
-    return PermissionBasis(decisions.use, pack_reference(permission, decisions.use), decisions.at, decisions.ledger, dict(decisions.versions))
+    reference = pack_reference(permission, decisions.use)
+    return PermissionBasis(decisions.use, reference, decisions.at, decisions.ledger, dict(decisions.versions), decisions.own_rows)
 
 
 def pack_reference(permission: Permission, use: Use) -> PackReference:

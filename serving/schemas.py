@@ -171,13 +171,17 @@ class PackReference:
 
 @dataclass(frozen=True, slots=True)
 class PermissionBasis:
-    """What the decisions stand on: with the same ledger number, table versions and pack, as of the same time, they are the same again."""
+    """What the decisions stand on: with the same ledger number, table versions and pack, as of the same time, they are the same again.
+
+    `own_rows`: vectors of the organisation's own rows alone are answered from, so that interactions from elsewhere keep nobody out.
+    """
 
     use: Use
     pack: PackReference
     decided_at: datetime
     ledger: int
     table_versions: dict[str, int]
+    own_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

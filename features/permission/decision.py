@@ -40,6 +40,8 @@ class Decisions:
         The number of the last event looked at, and the versions of the tables.
     explicit
         (n,) who is allowed and has given explicit consent to the use's purpose, which lives.
+    own_rows
+        Whether what is asked for does without interactions that came from elsewhere.
 
     """
 
@@ -57,6 +59,7 @@ class Decisions:
     ledger: int
     versions: Mapping[str, int]
     explicit: Flags
+    own_rows: bool = False
 
     def __len__(self) -> int:
         return len(self.rule)
@@ -152,8 +155,8 @@ def answer(question: Question, pack: Pack) -> Decisions:
     ledger = question.facts.ledger if question.known is None else min(question.known, question.facts.ledger)
     at = EPOCH + timedelta(microseconds=question.at_us)
     versions = question.facts.versions
-    use, activity = question.use, question.activity
-    return Decisions(use, activity, at, pack.id, pack.version, pack.digest, rules, first, event, source, refused_use, ledger, versions, explicit)
+    said = (question.use, question.activity, at, pack.id, pack.version, pack.digest)
+    return Decisions(*said, rules, first, event, source, refused_use, ledger, versions, explicit, not question.needs_third_party)
 
 
 def every_rule(question: Question, pack: Pack) -> tuple[Told, ...]:

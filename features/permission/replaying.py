@@ -102,7 +102,8 @@ def _asked(head: Any) -> dict[str, Any]:
     stated = json.loads(head.preconditions)
     made = stated["risk_assessment"]
     before = Preconditions(stated["dpia"], None if made is None else date.fromisoformat(made))
-    return {"use": Use(**json.loads(head.use)), "at": head.at, "known": head.ledger, "activity": head.activity, "preconditions": before}
+    question = {"known": head.ledger, "activity": head.activity, "preconditions": before, "needs_third_party": not stated.get("own_rows", False)}
+    return {"use": Use(**json.loads(head.use)), "at": head.at, **question}
 
 
 def _logged(connection: Connection, answer_id: str) -> dict[str, Outcome]:
