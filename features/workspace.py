@@ -46,6 +46,16 @@ class ExportSettings(Frozen):
     floor: int = Field(default=50, ge=50)
 
 
+class AggregateSettings(Frozen):
+    """The `[aggregates]` table: `k`, the smallest group that is told of (rule L32), and how many of an area's first characters make an area, all by default.
+
+    An area is one and the same for every question, and no part of it: of two sizes of areas the one would be subtracted from the other.
+    """
+
+    k: int = Field(default=50, ge=10, le=100_000)
+    area_characters: int | None = Field(default=None, ge=1, le=100)
+
+
 @dataclass(frozen=True)
 class Workspace:
     """An opened workspace: where things stand, what its words mean."""
@@ -56,6 +66,7 @@ class Workspace:
     permission: PermissionSettings = field(default_factory=PermissionSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     exports: ExportSettings = field(default_factory=ExportSettings)
+    aggregates: AggregateSettings = field(default_factory=AggregateSettings)
 
     @classmethod
     def open(cls, root: str | Path) -> Workspace:
@@ -75,7 +86,8 @@ class Workspace:
         settings, audit = _table(document, "workspace", Settings), _table(document, "audit", AuditSettings)
         vocabulary = parse_vocabulary(document)
         _check_channels(permission, vocabulary)
-        return cls(root, settings, vocabulary, permission, audit, _table(document, "exports", ExportSettings))
+        exports, aggregates = _table(document, "exports", ExportSettings), _table(document, "aggregates", AggregateSettings)
+        return cls(root, settings, vocabulary, permission, audit, exports, aggregates)
 
     @property
     def tables(self) -> Path:
@@ -171,7 +183,7 @@ def create(folder: str | Path) -> Path:
 
 
 _STARTER = Path(__file__).with_name("starter.toml")
-_OWN = {"workspace", "audit", "exports", "permission", "uses", "notices", "processing", "retention", "training"}
+_OWN = {"workspace", "audit", "aggregates", "exports", "permission", "uses", "notices", "processing", "retention", "training"}
 _TABLES = _OWN | {"features", "kinds", "channels", "topics", "attributes", "source_types", "experiments"}
 
 

@@ -1,4 +1,4 @@
-"""From a request for scores to the answer that may leave: the decision, the scores, and all of it again where somebody it is about spoke meanwhile."""
+"""From a request to the answer that may leave: the decision, the scores, and all of it again where somebody it is about spoke meanwhile."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from serving.aggregate_schemas import AggregateAnswer, AggregateRequest
 from serving.audit import Answer, LedgerMovedError
 from serving.loaded import Loaded
-from serving.permitting import permit
+from serving.permitting import check_in_person, permit
 from serving.problems import Problem
 from serving.schemas import ScoreAnswer, ScoreRequest
 from serving.scorer import asked_names, score
@@ -39,11 +40,28 @@ def told_of(answer: Answer, problem: Problem) -> Answer:
     return replace(answer, at=refused.basis.decided_at, people=refused.people, basis=refused.basis, activity=refused.activity)
 
 
+def answer_aggregates(server: Server, loaded: Loaded, asked: AggregateRequest, *, door: str, route: str, key_id: str | None = None) -> AggregateAnswer:
+    """Return the answer about groups, once its entry is in the log: which scores by what, k, how many people were counted, and what that stood on.
+
+    Raises Problem as `Aggregates.answer` does, and StoreError.
+    """
+    known = [name for name in asked_names(loaded, asked.scores) if name in loaded.scores]
+
+    def made() -> tuple[AggregateAnswer, Answer]:
+        answer, people = server.aggregates.answer(loaded, asked, answer_id=new_answer_id(), at=now())
+        about = [*known, *(f"by {name}" for name in asked.by), f"k {answer.k}"]
+        told = Answer(answer.answer_id, answer.scored_at, door, route, 200, key_id, None, about, answer.as_of, people)
+        return answer, replace(told, basis=answer.permission, about_groups=True)
+
+    return recorded(server, made)
+
+
 def answer_scores(server: Server, loaded: Loaded, asked: ScoreRequest) -> ScoreAnswer:
-    """Return the answer to a request, ready to be recorded. Raises Problem as `permit` does, and StoreError where the ledger cannot be read.
+    """Return the answer to a request, ready to be recorded. Raises Problem as `permit` and `check_in_person` do, and StoreError.
 
     Scores of many people take seconds: whether somebody it is about has said something meanwhile is asked once more when it is recorded (`recorded`).
     """
     at = now()
     permitted = permit(server.permission, loaded, asked.use, people=asked.people, names=asked_names(loaded, asked.scores), at=at)
+    check_in_person(asked.use, individual=asked.individual)
     return score(loaded, asked, permitted, answer_id=new_answer_id(), now=permitted.basis.decided_at)

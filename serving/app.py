@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from features.database.store import StoreError
 from serving.access_schemas import AccessRequest, ErasuresRequest
+from serving.aggregate_schemas import AggregateRequest
 from serving.answering import told_of
 from serving.audit import Answer
 from serving.console.pages import page, see_other
@@ -19,7 +20,7 @@ from serving.described import declare_requests
 from serving.observing import Observed
 from serving.permission_schemas import ConsentsRequest, ObjectionRequest, PermissionRequest
 from serving.problems import Problem
-from serving.routes import access, console, erasures, health, models, people, permissions, register, scores
+from serving.routes import access, aggregates, console, erasures, health, models, people, permissions, register, scores
 from serving.schemas import ScoreRequest
 from serving.server import Server, new_answer_id, now, server_of
 from serving.settings import Settings
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
             server.store.close()
 
     app = FastAPI(title=_TITLE, version="1", description=_DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
-    for route in (scores, permissions, people, access, erasures, register, models, health, console):
+    for route in (scores, aggregates, permissions, people, access, erasures, register, models, health, console):
         app.include_router(route.router)
     app.add_middleware(Observed)
     app.add_exception_handler(Problem, _answer_problem)
@@ -54,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_problem)
     app.add_exception_handler(console.SignedOut, _show_login)
-    declare_requests(app, (ScoreRequest, PermissionRequest, ConsentsRequest, ObjectionRequest, AccessRequest, ErasuresRequest))
+    declare_requests(app, (ScoreRequest, AggregateRequest, PermissionRequest, ConsentsRequest, ObjectionRequest, AccessRequest, ErasuresRequest))
     return app
 
 

@@ -65,6 +65,7 @@ class Answer:
     `basis` is what was decided before, or what a use was refused on, `activity` what it was for, and `preconditions` what the organisation had done by then.
     `ledger` is the number of the ledger's last event after the answer, where it is about what people said.
     `targeting` is what the register has to say of it, None where it targets nobody online.
+    One `about_groups` has no decisions of its own: `people` are those that were counted, and it is about everybody.
     """
 
     answer_id: str
@@ -83,6 +84,7 @@ class Answer:
     preconditions: Preconditions | None = None
     ledger: int | None = None
     targeting: Targeting | None = None
+    about_groups: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ class AuditLog:
             **_decided(answer),
         }
         decisions = [_decision_row(answer, decision) for decision in answer.decisions]
-        if answer.basis is not None and decisions and _said_since(connection, answer.basis.ledger, {each.person for each in answer.decisions}):
+        if answer.basis is not None and (decisions or answer.about_groups) and _said_since(connection, answer, answer.basis.ledger):
             raise LedgerMovedError("somebody said something meanwhile")
         last = begun(connection, self._chain_key)
         connection.execute(ANSWERS.insert(), head)
@@ -216,10 +218,14 @@ class AuditLog:
             return [row.answer_id for row in connection.execute(query)]
 
 
-def _said_since(connection: Connection, ledger: int, tokens: set[str]) -> bool:
-    """Return whether the ledger holds an event after that number about one of the people, or of somebody who was erased and can be told from nobody."""
+def _said_since(connection: Connection, answer: Answer, ledger: int) -> bool:
+    """Return whether the ledger holds an event after that number about one of the people, or of somebody who was erased and can be told from nobody.
+
+    An answer about groups is about everybody; a consent takes nobody out of it.
+    """
+    tokens = {decision.person for decision in answer.decisions}
     rows = connection.execute(select(LEDGER.c.subject, LEDGER.c.event).where(LEDGER.c.seq > ledger).distinct()).all()
-    if any(row.event == "erased" for row in rows):
+    if any(row.event == "erased" or (answer.about_groups and row.event != "given") for row in rows):
         return True
     if not rows:
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from serving.schemas import Bands
 
 Band = Literal["high", "medium", "low", "negative"]
+BANDS: tuple[Band, ...] = get_args(Band)
 
 HIGH_PERCENTILE = 80
 LOW_PERCENTILE = 50
@@ -33,6 +34,13 @@ def cut(values: NDArray[np.float64], *, signed: bool = False) -> Bands:
     """Return the bands of a score whose values over the sample are `values` (n,), n >= 1, in the score's own scale; `signed` as in `band`."""
     low, high = np.percentile(values, [LOW_PERCENTILE, HIGH_PERCENTILE])
     return Bands(float(low), float(high), rule_words(signed=signed, people=len(values)))
+
+
+def band_places(values: NDArray[np.float64], low: NDArray[np.float64], bands: Bands, *, signed: bool = False) -> NDArray[np.int32]:
+    """Return the place in `BANDS` of the band of each value (n,), as `band` has it; `low` (n,) is NaN where there is no interval."""
+    high = (values >= bands.high_from) & ((low > 0) | (not signed))
+    places = np.where(high, BANDS.index("high"), np.where(values < bands.low_below, BANDS.index("low"), BANDS.index("medium")))
+    return np.where((values < 0) & signed, BANDS.index("negative"), places).astype(np.int32)
 
 
 def band(value: float, bands: Bands, *, low: float | None = None, signed: bool = False) -> Band:

@@ -8,11 +8,12 @@ import typer
 
 from features.terminal import HERE, Folder, now, table
 from features.workspace import Workspace
-from serving import access_commands, audit_commands, export_commands
+from serving import access_commands, aggregate_commands, audit_commands, export_commands
 
 app = typer.Typer(rich_markup_mode=None)
 key_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make, list and revoke the keys of the HTTP service.")
 app.add_typer(export_commands.app)
+app.add_typer(aggregate_commands.app)
 app.add_typer(key_app, name="key")
 app.add_typer(audit_commands.app, name="audit")
 app.add_typer(access_commands.app)
@@ -20,7 +21,7 @@ app.add_typer(access_commands.app)
 
 @key_app.command()
 def create(
-    scope: Annotated[str, typer.Option(help="scores, permissions, people, access, erasures, register or audit; several with commas between.")],
+    scope: Annotated[str, typer.Option(help="scores, aggregates, permissions, people, access, erasures, register or audit; several with commas between.")],
     label: Annotated[str, typer.Option(help="Who will hold it.")],
     workspace: Folder = HERE,
 ) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Row, select, update
 from features.database.schema import KEYS
 from features.database.store import Store
 
-Scope = Literal["scores", "audit", "permissions", "people", "access", "erasures", "register"]
+Scope = Literal["scores", "aggregates", "permissions", "people", "access", "erasures", "register", "audit"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 _PREFIX = "aud_"
 _SECRET_BYTES = 32

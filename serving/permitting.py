@@ -17,6 +17,7 @@ from features.permission.live import Group, Permission
 from features.permission.packs import Rule, load_pack
 from features.permission.rules import is_special
 from features.permission.use import ANY, Activity, Use
+from features.vectors import Vectors
 from features.vocabulary import Language, Vocabulary
 from serving.loaded import Loaded
 from serving.permission_schemas import PermissionAnswer, PermissionRequest, PersonDecision
@@ -54,10 +55,9 @@ def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence
     """
     check_channel(permission, use, loaded.vocabulary, people=len(people), at=at)
     loaded = loaded.for_use(use)
-    group, elsewhere = loaded.group, loaded.third_party
-    if loaded.vectors is None or group is None:
-        raise Problem("not_ready", "No vectors, or no tables to decide permission from, are loaded.", reasons=list(loaded.faults))
-    places = np.asarray(loaded.vectors.rows(people)).tolist()
+    vectors, group = ready(loaded)
+    elsewhere = loaded.third_party
+    places = np.asarray(vectors.rows(people)).tolist()
     others = [person for person, place in zip(people, places, strict=True) if place < 0]
     asked = np.asarray(loaded.members([place for place in places if place >= 0]), dtype=np.int64)
     decisions = group.decide(asked, use, at, live=True, needs_third_party=elsewhere)
@@ -72,6 +72,25 @@ def permit(permission: Permission, loaded: Loaded, use: Use, *, people: Sequence
         closer = group.decide(asked, use, at, live=True, special=True, needs_third_party=elsewhere)
         barred = {row: rule for row in np.flatnonzero(decisions.allowed).tolist() if (rule := closer.forbidding(row)) is not None}
     return Permitted(decisions, group.sources, permission.erased(others), forbidden, basis(permission, decisions), special, barred)
+
+
+def ready(loaded: Loaded) -> tuple[Vectors, Group]:
+    """Return the vectors and the people in them to decide on. Raises Problem where either is not loaded."""
+    if loaded.vectors is None or loaded.group is None:
+        raise Problem("not_ready", "No vectors, or no tables to decide permission from, are loaded.", reasons=list(loaded.faults))
+    return loaded.vectors, loaded.group
+
+
+def check_in_person(use: Use, *, individual: bool) -> None:
+    """Raise Problem where a use is about nobody in person, or where, on behalf of a political actor online, nobody said that it is.
+
+    A rule of this service and of no law pack: groups are the default of those who may do the most harm with people in person.
+    """
+    if use.channel_class == "aggregate":
+        raise Problem("groups_only", "The use says `aggregate`: ask POST /v1/aggregates, which tells of groups and of nobody in person.")
+    if use.sponsor_type == "political_actor" and use.channel_class == "online_targeted" and not individual:
+        words = "Ask POST /v1/aggregates with channel_class `aggregate`; or, where people in person are really needed, say `individual`: true."
+        raise Problem("aggregate_is_default", words)
 
 
 def special_scores(loaded: Loaded, names: Sequence[str], use: Use) -> frozenset[str]:

@@ -50,6 +50,11 @@ class ScoreRequest(BaseModel):
     use: Use = Field(description="what the scores are for; it is decided on, for each person, before anything is worked out")
     explain: int = Field(default=0, ge=0, le=MOST_REASONS, strict=True, description="how many reasons each score comes with; 0 for none")
     language: Language | None = Field(default=None, description="the language of reasons and of refusals; by default the workspace's")
+    individual: bool = Field(
+        default=False,
+        strict=True,
+        description="true: people in person are asked for. Needed on behalf of a political actor online, where groups are the default (POST /v1/aggregates)",
+    )
 
 
 Basis = Literal["history", "segment", "new_topic"]

@@ -16,6 +16,7 @@ from features.permission.live import Permission
 from features.permission.opening import opened
 from features.permission.register import Register
 from features.workspace import Workspace
+from serving.aggregates import Aggregates
 from serving.audit import Answer, AuditError, AuditLog
 from serving.checkpointing import Checkpointer
 from serving.problems import Problem
@@ -35,6 +36,7 @@ class Server:
     reloader: Reloader
     permission: Permission
     checkpointer: Checkpointer
+    aggregates: Aggregates
     key: bytes
     register: Register
     registrar: Registrar
@@ -56,8 +58,8 @@ class Server:
         audit.begin()
         register = Register(store, key)
         declare(register, workspace.vocabulary, workspace.permission, now=now())
-        checkpointer = Checkpointer(workspace, store, key, now=now)
-        return cls(settings, workspace, store, audit, reloader, permission, checkpointer, key, register, Registrar(permission))
+        checkpointer, aggregates = Checkpointer(workspace, store, key, now=now), Aggregates(permission, workspace.aggregates)
+        return cls(settings, workspace, store, audit, reloader, permission, checkpointer, aggregates, key, register, Registrar(permission))
 
     def record(self, answer: Answer) -> None:
         """Write an answer to the audit log, with what the organisation has done before. Raises Problem `audit_unavailable`: then the answer must not leave."""

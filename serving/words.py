@@ -39,6 +39,11 @@ _WORDS: dict[str, dict[Language, str]] = {
         "fr": "L'expérience montre que ce message réduit l'engagement en moyenne : ne l'envoyez à personne.",
         "nl": "Het experiment laat zien dat dit bericht de betrokkenheid gemiddeld verlaagt: stuur het naar niemand.",
     },
+    "audience_too_small": {
+        "en": "Fewer people may be counted than the smallest group that is told of.",
+        "fr": "Le nombre de personnes qui peuvent être comptées est inférieur à celui du plus petit groupe dont on parle.",
+        "nl": "Er mogen minder mensen worden geteld dan de kleinste groep waarover iets wordt gezegd.",
+    },
     "vectors_mismatch": {
         "en": "The published vectors are not made as this model was trained, so it cannot score; rebuild the vectors or train again.",
         "fr": "Les vecteurs publiés ne sont pas construits comme lors de l'entraînement de ce modèle ; reconstruisez-les ou réentraînez le modèle.",

@@ -80,9 +80,9 @@ ANSWERS = Table(
     Column("activity", String(16)),
     Column("preconditions", Text),
 )
-"""One row per answer, refusals too; `asked` is the JSON list of score names that are known ones. What was decided before it: the `use` (JSON), the `law` pack
-with version and digest, the number of the `ledger`'s last event, the versions of the `tables` (JSON), the `activity`, and the `preconditions` (JSON;
-with whether own rows alone were answered from): with them the decision can be made again."""
+"""One row per answer, refusals too; `asked` is the JSON list of score names that are known ones (of groups, also by what they were made, and k). What was
+decided before it: the `use` (JSON), the `law` pack with version and digest, the number of the `ledger`'s last event, the versions of the `tables` (JSON), the
+`activity`, and the `preconditions` (JSON; with whether own rows alone were answered from): with them the decision can be made again."""
 
 DECISIONS = Table(
     "decisions",

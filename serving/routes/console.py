@@ -120,7 +120,7 @@ def person(request: Request, form: Form, key: Auditor) -> Response:
         _record(server, "POST /console/people", 422, key, "request_invalid")
         return page("find.html", 422, **_frame(request, key, "people"), **_finder(server, identifier, language, use), fault=fault)
     names = loaded.scores
-    asked = ScoreRequest.model_construct(people=[identifier], scores=list(names), use=uses[use], explain=_REASONS, language=language)
+    asked = ScoreRequest.model_construct(people=[identifier], scores=list(names), use=uses[use], explain=_REASONS, language=language, individual=True)
 
     def made() -> tuple[ScoreAnswer, Answer]:
         answer = answer_scores(server, loaded, asked)

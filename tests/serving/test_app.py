@@ -9,6 +9,7 @@ def test_openapi_is_whole(served):
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
         "/v1/scores",
+        "/v1/aggregates",
         "/v1/permissions",
         "/v1/people/consents",
         "/v1/people/objections",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serving.bands import SAMPLE, band, cut, sample_rows
+from serving.bands import BANDS, SAMPLE, band, band_places, cut, sample_rows
 
 
 def test_a_fifth_is_high_and_half_is_low():
@@ -18,6 +18,17 @@ def test_a_negative_uplift_is_never_high():
     for low in (-0.1, 0.0, None):
         assert band(0.5, bands, low=low, signed=True) == "medium", "no label from a point estimate"
     assert band(-0.5, bands) == "high"
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_bands_of_many_are_those_of_each(signed):
+    draw = np.random.default_rng(1)
+    values = draw.normal(0.5, 1, 500) if signed else draw.random(500)
+    low = np.where(draw.random(500) < 0.1, np.nan, values - draw.random(500))
+    bands = cut(values, signed=signed)
+    values[:2] = bands.low_below, bands.high_from
+    one_by_one = [band(value, bands, low=None if np.isnan(end) else end, signed=signed) for value, end in zip(values, low, strict=True)]
+    assert [BANDS[place] for place in band_places(values, low, bands, signed=signed)] == one_by_one
 
 
 def test_equal_values_have_one_band():

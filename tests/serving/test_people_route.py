@@ -29,7 +29,7 @@ def event(person, **changed):
 
 
 def code(served, person, use=DOORSTEP):
-    return only(served.ask([person], ["persuadability:rent:story"], use=use))["code"]
+    return only(served.ask([person], ["persuadability:rent:story"], use=use, individual=True))["code"]
 
 
 def test_a_withdrawal_is_in_force_when_its_answer_is_there_and_a_new_consent_too(telling):

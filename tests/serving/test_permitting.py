@@ -170,7 +170,7 @@ def test_explicit_consent_lets_in_for_its_purpose_alone(ruled):
     words = {"legal_basis": "gdpr_9_2_a", "wording_hash": "a" * 64}
     for purpose, code in (("campaign_messages", "no_live_political_consent"), ("political_ads_online", None)):
         say(ruled.workspace, "van:0020", "given", purpose, **words)
-        assert only(ruled.ask(["van:0020"], ["persuadability:rent:story"], use=PARTY))["code"] == code
+        assert only(ruled.ask(["van:0020"], ["persuadability:rent:story"], use=PARTY, individual=True))["code"] == code
 
 
 def test_the_answer_says_what_the_decision_stands_on(ruled):
@@ -332,7 +332,7 @@ def test_only_special_scores_are_codes_too(ruled):
 
 def test_for_a_political_actor_every_topic_is_special_until_someone_said_why_not(ruled):
     say(ruled.workspace, "van:0080", "given", "political_ads_online", legal_basis="gdpr_9_2_a", wording_hash="a" * 64)
-    scores = only(ruled.ask(["van:0080"], ["affinity:*", "persuadability:rent:story"], use=PARTY))["scores"]
+    scores = only(ruled.ask(["van:0080"], ["affinity:*", "persuadability:rent:story"], use=PARTY, individual=True))["scores"]
     assert [score.get("code") for score in scores] == ["special_category_profiling"] * 3 + [None]
     topic = ruled.workspace.vocabulary.topic("housing").model_copy(update={"classed_by": "Ann", "why": "says nothing of opinions"})
     others = tuple(each for each in ruled.workspace.vocabulary.topics if each.id != "housing")
@@ -475,6 +475,24 @@ def test_nothing_leads_to_who_was_erased(ruled):
     assert ruled.ask(["van:0590"]).json()["results"][0]["code"] == "erased"
     with ruled.server.store.read() as connection:
         assert {row.person for row in connection.execute(select(DECISIONS.c.person))} >= {token, "(erased)"}
+
+
+def test_on_behalf_of_a_political_actor_online_people_in_person_have_to_be_asked_for(ruled):
+    refused = ruled.ask(["van:0003"], use=PARTY)
+    assert (refused.status_code, refused.json()["code"]) == (403, "aggregate_is_default")
+    assert "/v1/aggregates" in refused.json()["detail"]
+    assert (answers(ruled)[-1]["code"], answers(ruled)[-1]["people"]) == ("aggregate_is_default", 0)
+    assert ruled.ask(["van:0003"], use=PARTY, individual=1).json()["code"] == "request_invalid"
+    assert only(ruled.ask(["van:0003"], use=PARTY, individual=True))["code"] == "no_live_political_consent"
+    for use in (ONLINE, PARTY | {"jurisdiction": "uk", "channel_class": "offline"}):
+        assert ruled.ask(["van:0003"], use=use).status_code == 200, "nobody else has to say so"
+
+
+@pytest.mark.parametrize("individual", [False, True])
+def test_a_use_about_groups_gives_nobody_a_score(ruled, individual):
+    refused = ruled.ask(["van:0003"], use=DOORSTEP | {"channel_class": "aggregate"}, individual=individual)
+    assert (refused.status_code, refused.json()["code"]) == (403, "groups_only")
+    assert "results" not in refused.json()
 
 
 def test_a_rule_about_special_scores_keeps_those_from_them_who_did_not_consent(ruled):
