@@ -2,7 +2,8 @@
 
 A table is a flow through a network of its rows and columns, and what somebody can work out of a cell that is left out is how far that flow can be turned
 round it while every number that is shown stays: L. H. Cox, *Network models for complementary cell suppression*, JASA 90 (1995). Finding the cheapest
-cells to leave out is hard (Fischetti and Salazar, *Management Science* 47, 2001); this takes the cheapest way round for one cell after another.
+cells to leave out is hard (Fischetti and Salazar, *Management Science* 47, 2001); this takes the cheapest way round for one cell after another, and then
+shows again what turns out not to be needed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Cell = tuple[int, int]
+_MOST_TRIALS = 20_000
+"""Cells are shown again only where that takes at most so many looks at a cell, some seconds: large tables have many small cells to hide behind anyway."""
 
 
 class SuppressionError(ValueError):
@@ -55,6 +58,7 @@ def hidden_cells(counts: Counts, k: int) -> Flags:
     for cell in waiting:  # grows while it is gone through; to leave more out never narrows what was wide enough
         if _near(counts, hidden, cell) < k:
             waiting.extend(_widened(counts, hidden, cell, k))
+    _show_again(counts, hidden, k)
     return hidden
 
 
@@ -100,6 +104,24 @@ def _widened(counts: Counts, hidden: Flags, cell: Cell, k: int) -> list[Cell]:
             if not hidden[found]:
                 hidden[found] = True
                 more.append(found)
+
+
+def _show_again(counts: Counts, hidden: Flags, k: int) -> None:
+    """Show again, in `hidden` itself, the largest cells first, what was hidden for others that have come to be wide enough without it."""
+    added = sorted(_cells(hidden & (counts >= k)), key=lambda cell: (-int(counts[cell]), cell))
+    if len(added) * int(hidden.sum()) > _MOST_TRIALS:
+        return
+    for row, column in added:
+        hidden[row, column] = False
+        left = sorted(_cells(hidden), key=lambda cell: (cell[0] != row and cell[1] != column, cell))  # those beside it fail first
+        hidden[row, column] = not all(_is_wide(counts, hidden, cell, k) for cell in left)
+
+
+def _is_wide(counts: Counts, hidden: Flags, cell: Cell, k: int) -> bool:
+    if _near(counts, hidden, cell) >= k:
+        return True
+    up, _ = _slack(counts, hidden, cell, k, rises=True)
+    return up >= k or up + _slack(counts, hidden, cell, min(k, int(counts[cell])), rises=False)[0] >= k
 
 
 def _slack(counts: Counts, hidden: Flags, cell: Cell, most: int, *, rises: bool) -> tuple[int, Counts]:
