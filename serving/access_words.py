@@ -250,7 +250,7 @@ PLACES_TOLD: Mapping[str, Said] = MappingProxyType(
             "un nom aléatoire et une clé secrète, qui scelle ce qui est écrit de vous ; la clé elle-même n'est pas donnée",
             "een willekeurige naam en een geheime sleutel, die verzegelt wat over u is opgeschreven; de sleutel zelf wordt niet gegeven",
         ),
-        "no_key": _say("looked through: nothing", "examiné : rien", "doorzocht: niets"),
+        "nothing": _say("looked through: nothing", "examiné : rien", "doorzocht: niets"),
         "suppressed": _say(
             "looked through: you are not on it; it only says who was erased",
             "examiné : vous n'y figurez pas ; elle dit seulement qui a été effacé",

@@ -270,8 +270,9 @@ def _checked(asked: _Asked, counts: Mapping[str, int], files: Sequence[HeldFile]
         if not place.personal:
             continue
         how: str = ANSWERED.get(place.name, "not_asked")
-        if how == "key" and asked.known.token is None:
-            how = "no_key"
-        count = number(counts.get(how, by_place[place.name]), 0, asked.language)
+        found = counts.get(how, by_place[place.name])
+        if (how == "key" and asked.known.token is None) or (how in {"files", "lines"} and not found):
+            how = "nothing"
+        count = number(found, 0, asked.language)
         told.append(CheckedPlace(place.name, place_words(place.name, asked.language), PLACES_TOLD[how][asked.language].format(count=count)))
     return tuple(told)
