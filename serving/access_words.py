@@ -129,6 +129,11 @@ SENTENCES: Mapping[str, Said] = MappingProxyType(
             "les données qui ont servi ne sont plus détenues.",
             "de gegevens waaruit ze is berekend, worden niet meer bewaard.",
         ),
+        "why_redefined": _say(
+            "what is counted in your data is defined in another way since then.",
+            "ce qui est compté dans vos données est défini autrement depuis.",
+            "wat in uw gegevens wordt geteld, is sindsdien anders bepaald.",
+        ),
         "why_differs": _say(
             "what was held then has been changed or corrected since, and gives another result.",
             "ce qui était détenu alors a été modifié depuis et donne un autre résultat.",

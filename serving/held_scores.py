@@ -105,7 +105,9 @@ def _again(telling: _Telling, line: Mapping[str, Any], score: ScoreName | None) 
     if isinstance(row, str):
         return row
     found = value_of(champion, score, row)
-    return (champion, row) if found is not None and abs(found - line["value"]) <= TOLERANCE else "differs"
+    if found is None:
+        return "redefined"
+    return (champion, row) if abs(found - line["value"]) <= TOLERANCE else "differs"
 
 
 def _instead(telling: _Telling, line: Mapping[str, Any], score: ScoreName | None, why: str) -> tuple[Champion | None, pd.DataFrame | None, str, float | None]:

@@ -25,8 +25,8 @@ from serving.champion import Champion, ChampionError, load_version
 from serving.names import ScoreName, workspace_scores
 from serving.schemas import Bands
 
-Why = Literal["model_gone", "vector_gone", "differs", "no_builder", "too_many", "unknown_score"]
-"""Why a score cannot be made again: the signed copy of its model is not there any more; the rows are not; they are others now; …"""
+Why = Literal["model_gone", "vector_gone", "redefined", "differs", "no_builder", "too_many", "unknown_score"]
+"""Why a score cannot be made again: its model's signed copy is not there any more; the rows are not; what is worked out of them is defined in another way; …"""
 MOST_BUILT = 12
 """For so many times the base as a whole is worked out again in one answer, the latest first: each takes seconds where the base is large."""
 TOLERANCE = 1e-6

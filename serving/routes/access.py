@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
+import pyarrow as pa
 from fastapi import APIRouter, Depends, Request, Response
 
 from features.history import HistoryError
@@ -42,7 +43,7 @@ def post_access(request: Request, key: Annotated[Key, Depends(require("access"))
         content = written(data, form, server.workspace.vocabulary)
     except PdfError as error:
         raise Problem("not_installed", str(error)) from error
-    except (HistoryError, SubjectError, OSError) as error:
+    except (HistoryError, SubjectError, OSError, pa.ArrowException) as error:
         raise Problem("not_ready", f"What is held cannot be read now ({type(error).__name__}); nothing was told, rather than half of it.") from error
     return Response(content, media_type=MEDIA_TYPES[form], headers=_HEADERS)
 

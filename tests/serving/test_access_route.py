@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import audience
 from features.database.schema import ANSWERS, DECISIONS
 from features.database.store import Store
+from features.history import HistoryError
 from features.permission.signing import check
 from features.workspace import Workspace
 from serving.access_schemas import AccessRequest
@@ -125,6 +126,16 @@ def test_of_somebody_unknown_nothing_is_written_down_but_that_somebody_asked(ask
     told = asking.post("access", {"person": "van:stranger"}, "access").json()
     assert told["state"] == "nothing"
     assert rows(asking, DECISIONS, answer_id=told["answer_id"]) == []
+
+
+def test_tables_that_cannot_be_read_are_told_as_such_and_nothing_else_is(asking, monkeypatch):
+    def damaged(*_words, **_more):
+        raise HistoryError("people cannot be read now (ArrowInvalid)")
+
+    monkeypatch.setattr("serving.held_data.table_rows", damaged)
+    answer = asking.post("access", {"person": PERSON}, "access")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert PERSON not in answer.text
 
 
 def test_nothing_is_told_without_an_entry_in_the_log(asking, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -22,7 +23,7 @@ from serving.held_data import ANSWERED, held_data
 from serving.held_rows import LINES, NAMED
 from serving.held_scores import nearest_border
 from serving.names import workspace_scores
-from serving.past_scores import TOLERANCE
+from serving.past_scores import TOLERANCE, Why
 from serving.schemas import Bands
 from serving.telling import told
 from tests.serving.ruled import erase, put, say
@@ -163,9 +164,7 @@ def test_the_model_itself_gives_the_other_band(made, data, monkeypatch):
 
 
 def test_a_score_is_made_again_from_the_tables_where_its_vectors_are_gone(copied):
-    for folder in copied.vectors.glob("v*"):
-        if AS_OF.isoformat() in (folder / "manifest.json").read_text():
-            shutil.rmtree(folder)
+    forget_vectors(copied)
     score = next(score for score in tell(copied).scores if score.as_of == AS_OF)
     assert (score.explained, score.why) == ("again", None)
     limited = next(score for score in tell(copied, most_built=0).scores if score.as_of == AS_OF)
@@ -174,9 +173,7 @@ def test_a_score_is_made_again_from_the_tables_where_its_vectors_are_gone(copied
 
 
 def test_a_score_of_data_that_changed_since_says_so_and_gives_that_of_now(copied):
-    for folder in copied.vectors.glob("v*"):
-        if AS_OF.isoformat() in (folder / "manifest.json").read_text():
-            shutil.rmtree(folder)
+    forget_vectors(copied)
     at = AS_OF - timedelta(days=5)
     one = {"person_id": CANARY, "occurred_at": at, "received_at": at, "kind": "letter_open", "channel": "email", "topic": "housing", "direction": "in"}
     row = one | {"source_id": "stall", "collected_how": "observed", "is_machine": False}
@@ -187,6 +184,22 @@ def test_a_score_of_data_that_changed_since_says_so_and_gives_that_of_now(copied
     assert "changed or corrected since" in score.why
     now = next(score for score in tell(copied).scores if score.as_of == LATER and score.score == "affinity:housing")
     assert score.present_value == pytest.approx(now.value, abs=TOLERANCE)
+
+
+def test_a_score_of_features_that_are_others_now_says_so(copied):
+    forget_vectors(copied)
+    path = copied.root / "audience.toml"
+    path.write_text(path.read_text().replace("windows_days = [30, 90]", "windows_days = [30, 60]"))
+    score = next(score for score in tell(Workspace.open(copied.root)).scores if score.as_of == AS_OF)
+    assert score.explained == "present"
+    assert "defined in another way" in score.why
+
+
+def forget_vectors(workspace):
+    """As a workspace in which the older vectors are not on the disk any more."""
+    for folder in workspace.vectors.glob("v*"):
+        if AS_OF.isoformat() in (folder / "manifest.json").read_text():
+            shutil.rmtree(folder)
 
 
 def forget_versions(workspace):
@@ -213,9 +226,7 @@ def test_after_an_objection_what_was_scored_is_explained_and_nothing_new_is_work
     found = tell(copied, most_built=0)
     assert {use.name: (use.allowed, use.code) for use in found.uses} == {"doorstep": (False, "objected"), "party_online": (False, found.uses[1].code)}
     assert {score.explained for score in found.scores if score.as_of == LATER} == {"again"}
-    for folder in copied.vectors.glob("v*"):
-        if AS_OF.isoformat() in (folder / "manifest.json").read_text():
-            shutil.rmtree(folder)
+    forget_vectors(copied)
     past = next(score for score in tell(copied, most_built=0).scores if score.as_of == AS_OF)
     assert (past.explained, past.present_value, past.reasons) == ("not", None, [])
     assert found.uses[0].words in past.why
@@ -302,6 +313,10 @@ def test_every_sentence_is_there_in_every_language():
             assert all(text.strip() for text in said.values()), key
             places = {language: {part.split("}")[0] for part in text.split("{")[1:]} for language, text in said.items()}
             assert places["fr"] == places["en"] == places["nl"], key
+
+
+def test_every_reason_for_not_making_a_score_again_has_its_words():
+    assert {f"why_{why}" for why in get_args(Why)} | {"why_no_present"} == {key for key in access_words.SENTENCES if key.startswith("why_")}
 
 
 def test_every_column_of_a_table_about_people_has_a_name():
