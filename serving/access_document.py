@@ -150,7 +150,16 @@ class _Writer:
             return str(said)
         if isinstance(said, float):
             return percent(said, self.language) if key == "probability" else number(said, 4, self.language)
+        if key == "arm":
+            return self._arm(row, str(said))
         return "" if said is None else self._words(key, str(said))
+
+    def _arm(self, row: HeldRow, said: str) -> str:
+        """Return what an arm of an experiment says; the control is the one that is compared with."""
+        known = next((each for each in self.vocabulary.experiments if each.id == row.values.get("experiment_id")), None)
+        if known is None:
+            return said
+        return self.name("control") if said == known.control else known.arms.get(said) or said
 
     def _words(self, key: str, said: str) -> str:
         """Return a text of a row: an id of the organisation's words as those words, a word of this system in the language, anything else as it stands."""
@@ -202,7 +211,8 @@ class _Writer:
         by_way = "" if event.channel == ANY else f", {self._words('channel', event.channel)}"
         more = [self._kept(event.valid_until)] if event.valid_until else []
         more += [say("notice", self.language, hash=event.wording_hash)] if event.wording_hash else []
-        more += [said for said in (event.legal_basis, event.evidence) if said]
+        more += [value(event.legal_basis, self.language)] if event.legal_basis else []
+        more += [event.evidence] if event.evidence else []
         return moment(event.at, self.language), value(event.event, self.language), f"{shown}{by_way}", "; ".join([*more, self.name(event.door)])
 
     def _scores(self) -> tuple[Block, ...]:

@@ -49,6 +49,7 @@ NAMES: Mapping[str, Said] = MappingProxyType(
         "place": _name("place", "emplacement", "plaats"),
         "held_how": _name("kept", "conservation", "bewaartermijn"),
         "reasons": _name("Reasons", "Raisons", "Redenen"),
+        "control": _name("not contacted, to compare with", "pas de contact, pour comparer", "geen contact, om mee te vergelijken"),
         "yes": _name("yes", "oui", "ja"),
         "no": _name("no", "non", "nee"),
         "high": _name("high", "élevé", "hoog"),
@@ -141,6 +142,12 @@ VALUES: Mapping[str, Said] = MappingProxyType(
         "withdrawn": _name("consent withdrawn", "consentement retiré", "toestemming ingetrokken"),
         "objected": _name("objection", "opposition", "bezwaar"),
         "expired": _name("consent ended", "consentement expiré", "toestemming verlopen"),
+        "gdpr_9_2_a": _name("explicit consent (GDPR, article 9)", "consentement explicite (RGPD, article 9)", "uitdrukkelijke toestemming (AVG, artikel 9)"),
+        "gdpr_9_2_d": _name(
+            "a member or regular contact (GDPR, article 9)", "membre ou contact régulier (RGPD, article 9)", "lid of vast contact (AVG, artikel 9)"
+        ),
+        "gdpr_6_1_a": _name("consent (GDPR, article 6)", "consentement (RGPD, article 6)", "toestemming (AVG, artikel 6)"),
+        "gdpr_6_1_f": _name("legitimate interest (GDPR, article 6)", "intérêt légitime (RGPD, article 6)", "gerechtvaardigd belang (AVG, artikel 6)"),
         "erased": _name("erasure", "effacement", "wissing"),
     }
 )

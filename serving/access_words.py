@@ -154,7 +154,7 @@ SENTENCES: Mapping[str, Said] = MappingProxyType(
         "reason": _say("{text}: {effect}", "{text} : {effect}", "{text}: {effect}"),
         "other_band": _say(
             "If it were so: {changes}, then this score would be {value} ({band} instead of {present}).",
-            "S'il en était ainsi : {changes}, ce score serait de {value} (niveau {band} au lieu de {present}).",
+            "S'il en était ainsi : {changes}, ce score serait de {value} (niveau {band}, et non {present}).",
             "Als dit het geval was: {changes}, dan zou deze score {value} zijn ({band} in plaats van {present}).",
         ),
         "instead_of": _say("{text} (now: {old})", "{text} (actuellement : {old})", "{text} (nu: {old})"),

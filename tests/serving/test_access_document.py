@@ -84,10 +84,11 @@ def whole(language="en"):
 SAID = (
     *("Housing Now", "van:1", "0f" * 16, "ab" * 16, "Łódź", "older area", "12", "hash-of-notice", "gone", "This person objected.", "2 letters opened so far"),
     *("form 12", "mail tool", "2 letters opened", "If it were so, high instead of low.", "The parts add up.", "Printer & Sons"),
-    *("experiments/rent/assignments.csv", "van:1,story", "looked through; rows: 5"),
+    *("experiments/rent/assignments.csv", "van:1,story", "looked through; rows: 5", "a neighbour's story"),
 )
 """What stands in the data and has to be on page and paper."""
 TECHNICAL = (
+    "gdpr_9_2_a",
     "former_member",
     "letter_open",
     "from_person",
