@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, make_url
@@ -86,7 +86,7 @@ class Store:
             except StoreError:
                 if not steps_left:
                     raise
-                time.sleep(_PAUSE_SECONDS)
+                _rest(_PAUSE_SECONDS)
             else:
                 return
 
@@ -105,6 +105,10 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def _rest(seconds: float) -> None:
+    Event().wait(seconds)
 
 
 def alone(connection: Connection) -> None:

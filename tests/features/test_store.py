@@ -102,7 +102,7 @@ def test_a_reader_who_ends_soon_is_waited_for(tmp_path, monkeypatch):
             pauses.append(seconds)
             reading.rollback()
 
-        monkeypatch.setattr("features.database.store.time.sleep", pause)
+        monkeypatch.setattr("features.database.store._rest", pause)
         store.vacuum()
     assert len(pauses) == 1
     assert not any(b"a rare label" in path.read_bytes() for path in tmp_path.iterdir())
