@@ -37,6 +37,15 @@ def moment(text: str | None) -> datetime:
         raise typer.BadParameter(f"{text!r} lies outside of the years 1 to 9999") from None
 
 
+def ids_of(file: Path | None) -> list[str]:
+    """Return the person ids of a file or, without one or for `-`, of standard input: one per line, blank lines left out. Raises BadParameter for none."""
+    text = sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8")
+    ids = [line.strip() for line in text.removeprefix("\ufeff").split("\n") if line.strip()]
+    if not ids:
+        raise typer.BadParameter("nobody is named: give ids, one per line, on standard input or with --file")
+    return ids
+
+
 class Bars:
     """Progress on the terminal: a bar with the stage, its rate where it counts something, and the time left.
 

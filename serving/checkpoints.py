@@ -1,29 +1,25 @@
 """Signed checkpoints of the audit log: what its last entry was, at a time. Kept elsewhere, they show what was cut off or written anew.
 
 A checkpoint is one line of JSON. `hmac` is made with a key that only the workspace has; `signature` (Ed25519, RFC 8032) can be checked by whoever has
-the public key. Both keys are derived from the workspace's signing key (HKDF-SHA256, RFC 5869) and serve nothing else.
+the public key. Both keys are derived from the workspace's signing key and serve nothing else (`features.permission.signing.Keys`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from features.database.chain import canonical
+from features.permission.signing import Keys, made_signature
 
 CONTEXT = b"audience-scoring checkpoint 1\n"
 """What is signed is this and the line without its two signatures."""
-_KEYS = "audience-scoring/audit/checkpoint/"
+_KEYS = b"audience-scoring/audit/checkpoint/"
 _MEMBERS = {"seq": int, "link": str, "at": str, "count": int, "hmac": str, "signature": str}
 _REGISTER = {"register": int, "register_link": str}
 """Members of checkpoints since there is a register; all or none of them are there."""
@@ -50,8 +46,7 @@ class Signer:
     """Signs and checks checkpoints with the keys of a workspace; `secret` is its signing key."""
 
     def __init__(self, secret: bytes) -> None:
-        self._mac = _derived(secret, "hmac")
-        self._private = Ed25519PrivateKey.from_private_bytes(_derived(secret, "ed25519"))
+        self._keys = Keys(secret, _KEYS)
 
     def line(self, checkpoint: Checkpoint) -> str:
         """Return a checkpoint as its signed line, without the line's end."""
@@ -59,33 +54,27 @@ class Signer:
         if checkpoint.register is not None:
             stated |= {"register": checkpoint.register, "register_link": checkpoint.register_link}
         signed = _signed(stated)
-        return canonical(stated | {"hmac": hmac.new(self._mac, signed, hashlib.sha256).hexdigest(), "signature": self._private.sign(signed).hex()})
+        return canonical(stated | {"hmac": self._keys.mac(signed), "signature": self._keys.sign(signed)})
 
     def read(self, line: str) -> Checkpoint:
         """Return the checkpoint that a line states. Raises CheckpointError when it cannot be read or one of its signatures is not this workspace's."""
         stated = _members(line)
         keyed, signature = stated.pop("hmac"), stated.pop("signature")
         signed = _signed(stated)
-        if not hmac.compare_digest(hmac.new(self._mac, signed, hashlib.sha256).hexdigest().encode(), keyed.encode()):
+        if not self._keys.made_mac(signed, keyed):
             raise CheckpointError("its hmac is not of this workspace's key")
-        try:
-            self._private.public_key().verify(bytes.fromhex(signature), signed)
-        except (InvalidSignature, ValueError):
-            raise CheckpointError("its signature is not of this workspace's key") from None
+        if not made_signature(self._keys.public, signed, signature):
+            raise CheckpointError("its signature is not of this workspace's key")
         at = datetime.fromisoformat(stated["at"])
         return Checkpoint(stated["seq"], stated["link"], at, stated["count"], stated.get("register"), stated.get("register_link"))
 
     def public_key(self) -> str:
         """Return the public key that checks signatures, as PEM."""
-        return self._private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        return self._keys.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
     def name(self) -> str:
         """Return 16 hex digits that tell this workspace's checkpoints from others': the beginning of the public key's SHA-256."""
-        return hashlib.sha256(self._private.public_key().public_bytes_raw()).hexdigest()[:16]
-
-
-def _derived(secret: bytes, name: str) -> bytes:
-    return HKDF(SHA256(), 32, salt=None, info=f"{_KEYS}{name}".encode()).derive(secret)
+        return hashlib.sha256(self._keys.public.public_bytes_raw()).hexdigest()[:16]
 
 
 def _signed(stated: dict[str, object]) -> bytes:

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from features.terminal import HERE, Bars, Folder, now
+from features.terminal import HERE, Bars, Folder, ids_of, now
 from features.workspace import Workspace
 
 app = typer.Typer(rich_markup_mode=None)
@@ -37,9 +36,7 @@ def erase(
         _verify(opened, verify)
         return
     said = [Statement.of(text) for text in models or ()]
-    people = person or _ids(sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8"))
-    if not people:
-        raise typer.BadParameter("nobody is named: give ids on standard input or in a --file, one per line")
+    people = person or ids_of(file)
     store = open_store(opened)
     try:
         with Bars() as bars:
@@ -50,10 +47,6 @@ def erase(
         typer.echo(certified)
     if any(certified.missing for certified in done):
         raise typer.Exit(1)
-
-
-def _ids(text: str) -> list[str]:
-    return [line.strip() for line in text.removeprefix("\ufeff").split("\n") if line.strip()]
 
 
 def _verify(workspace: Workspace, path: Path) -> None:

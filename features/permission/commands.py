@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 
 from features.permission import recipient_commands
 from features.permission.use import ACTIVITIES, ANY
-from features.terminal import HERE, Folder, moment, now, table
+from features.terminal import HERE, Folder, ids_of, moment, now, table
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def consent(
     opened, present, ends = Workspace.open(workspace), now(), None if until is None else moment(until)
     happened = present if at is None else moment(at)
     said = {"legal_basis": basis, "wording_hash": wording, "wording_version": version, "language": language, "evidence": evidence}
-    _record(opened, [Event(person, event, purpose, channel, happened, None, ends, **said) for person in _ids(file)], present)
+    _record(opened, [Event(person, event, purpose, channel, happened, None, ends, **said) for person in ids_of(file)], present)
 
 
 @app.command(name="object")
@@ -64,7 +63,7 @@ def object_(purpose: Purpose = ANY, channel: Channel = ANY, file: Ids = None, wo
     from features.permission.ledger import Event
 
     opened, present = Workspace.open(workspace), now()
-    _record(opened, [Event(person, "objected", purpose, channel, present) for person in _ids(file)], present)
+    _record(opened, [Event(person, "objected", purpose, channel, present) for person in ids_of(file)], present)
 
 
 @app.command()
@@ -96,7 +95,7 @@ def decide(
         raise typer.BadParameter("give --use, or --answer for what was decided before; not both")
     history = History(opened.tables, opened.vocabulary)
     versions = _versions(version or (), history)
-    people = _ids(file) if file is not None else history.read("people", columns=["person_id"]).column(0).to_pylist()
+    people = ids_of(file) if file is not None else history.read("people", columns=["person_id"]).column(0).to_pylist()
     elsewhere = activity != "training" and not (opened.own_vectors / "CURRENT").exists()  # what is learned or scored online is of own rows
     with closing(open_store(opened)) as store:
         permission = Permission(opened, store)
@@ -170,15 +169,6 @@ def _verdict(told: Told) -> dict[str, str]:
 
 def _number(event: int) -> str:
     return "" if event < 0 else str(event)
-
-
-def _ids(file: Path | None) -> list[str]:
-    """Return the ids of a file or of standard input, one per line, blank lines left out."""
-    text = sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8-sig")
-    ids = [line.strip() for line in text.removeprefix("\ufeff").split("\n") if line.strip()]
-    if not ids:
-        raise typer.BadParameter("no person is named: give ids, one per line, on standard input or with --file")
-    return ids
 
 
 def _record(workspace: Workspace, events: list[Event], present: datetime) -> None:

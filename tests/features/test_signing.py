@@ -18,6 +18,16 @@ def test_what_was_signed_holds():
     assert signed(document, SECRET) == document
 
 
+def test_what_an_earlier_release_signed_still_holds():
+    kept = {
+        "hmac_sha256": "b4bbb46f228ac9e210527d203cf4d34cc86bc4b62ee5c62e4247a91ac174f2db",
+        "ed25519": "f24c6c249203b296f3084c4ffb3813617540679c034786a42f0f5062f7a90e5533f88e317393846e3e08ba668ee8f788a78756dbf88f0e165f78c24c5bce730d",
+        "public_key": "fb46449b81406281f921bf9029cc8ac647c14eac42df31c64c4d2b8a8a18981d",
+    }
+    check(DOCUMENT | {"signatures": kept}, SECRET)
+    assert signed(DOCUMENT, SECRET)["signatures"] == kept
+
+
 def changes():
     for words, change in (
         ("a value", lambda document: document["removed"].update(people=2)),

@@ -196,7 +196,9 @@ def test_numbers_and_dates_are_those_of_the_language():
     assert number(0.0, 2, "en") == number(-0.001, 2, "en") == "0"
 
 
-@pytest.mark.parametrize("area", ["x" * 5000, "word " * 1500, "\N{GRINNING FACE} \u6f22\u5b57 \u202e\u0000\ud800"])
+@pytest.mark.parametrize(
+    "area", ["x" * 5000, "word " * 1500, "\N{GRINNING FACE} \u6f22\u5b57 \u202e\u0000\ud800"], ids=["a long word", "many words", "letters that few have"]
+)
 def test_whatever_is_held_is_written(area, printed):
     """What is longer than a page, has no letter in the font, or is no letter at all."""
     row = HeldRow("interactions", LETTER | {"campaign_id": area, "message_id": "the end"}, None, None)

@@ -22,6 +22,15 @@ def test_a_line_is_read_as_it_was_signed():
     assert set(json.loads(LINE)) == {"seq", "link", "at", "count", "hmac", "signature"}
 
 
+def test_a_line_that_an_earlier_release_signed_is_read():
+    link, at = "ab" * 32, "2026-11-01T12:00:00+00:00"
+    keyed = "f2bfa302c9d311b2867f451fb58e70a9e85e3e8cf93141a6e6b817cb055b8234"
+    signature = "f0ae27b4793f3bbfa81d96089698494b5a8bcdcd0991c62c860fd4e39269cf879ac3a5e69d50e5070efabcb14cf42f003b4fc0437344a35d0c91254b2753c100"
+    kept = f'{{"at":"{at}","count":10,"hmac":"{keyed}","link":"{link}","seq":10,"signature":"{signature}"}}'
+    assert SIGNER.line(SIGNER.read(kept)) == kept
+    assert SIGNER.name() == "60c504da4a1b2682"
+
+
 def changed(**members):
     return json.dumps(json.loads(LINE) | members)
 
@@ -81,5 +90,5 @@ def test_whoever_has_the_public_key_can_check_as_the_document_says(tmp_path, mon
 def test_neither_secret_nor_keys_stand_in_what_is_written():
     written = (LINE + SIGNER.public_key() + repr(SIGNER)).encode()
     assert SECRET not in written
-    for key in (SECRET, SIGNER._mac, SIGNER._private.private_bytes_raw()):
+    for key in (SECRET, SIGNER._keys._mac, SIGNER._keys._private.private_bytes_raw()):
         assert key.hex().encode() not in written
