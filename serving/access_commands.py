@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from features.terminal import HERE, Folder, now
+from features.terminal import HERE, Folder, ids_of, now
 from features.vocabulary import Language
 from features.workspace import Workspace
 
@@ -36,7 +36,7 @@ def access(
     from serving.telling import told, written
 
     opened = Workspace.open(workspace)
-    person = _only_id(sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8"))
+    person = _only_one(ids_of(file))
     if format_ == "pdf" and out is None and sys.stdout.isatty():
         raise typer.BadParameter("a PDF is nothing for the terminal: say --out FILE")
     url = Settings.from_environment(os.environ).database_url or opened.database_url
@@ -51,8 +51,7 @@ def access(
     typer.echo(f"{out}: {len(answer):,} bytes, readable by its owner only", err=True)
 
 
-def _only_id(text: str) -> str:
-    ids = [line.strip() for line in text.removeprefix("\ufeff").split("\n") if line.strip()]
+def _only_one(ids: list[str]) -> str:
     if len(ids) != 1:
         raise typer.BadParameter(f"one person at a time: give one id on standard input or in a --file, not {len(ids):,}")
     return ids[0]
