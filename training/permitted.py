@@ -69,8 +69,14 @@ def training_use(workspace: Workspace) -> tuple[str, Use]:
 
 
 def own_rows(workspace: Workspace) -> bool:
-    """Return whether models are made of this organisation's own rows alone: those for online targeting are (rule L3). Raises ConfigError."""
-    return training_use(workspace)[1].channel_class == "online_targeted"
+    """Return whether models are made of this organisation's own rows alone: those for online targeting are (rule L3).
+
+    Where no use is stated they are not; `permitted` refuses that, once there is something to learn from.
+    """
+    try:
+        return training_use(workspace)[1].channel_class == "online_targeted"
+    except ConfigError:
+        return False
 
 
 def permitted(
