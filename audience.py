@@ -12,7 +12,6 @@ import typer
 
 import features.commands
 import features.permission.commands
-import features.permission.register_commands
 import serving.commands
 import training.commands
 
@@ -21,7 +20,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("AUDIENCE_MODELS_COMMAND", shlex.join([sys.executable, "-m", "training.trained_models"]))  # for certificates of a server that is started
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__)
-for room in (features.commands, features.permission.commands, features.permission.register_commands, training.commands, serving.commands):
+for room in (features.commands, features.permission.commands, training.commands, serving.commands):
     app.add_typer(room.app)
 
 ROOMS = {"features", "models", "training", "serving", "demo"}

@@ -1,10 +1,10 @@
-"""Deleting people from the stored tables: every file that holds them is rewritten without them, those of past versions too."""
+"""Deleting rows from the stored tables, such as those of people: every file that holds them is rewritten without them, those of past versions too."""
 
 # ruff: noqa: S608  the SQL here is made of declared column names and file paths
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,26 +26,38 @@ def erase(history: History, ids: Sequence[str]) -> dict[str, int]:
     either with or without them; do it again.
     """
     tables = [name for name, table in STORED.items() if any(column.name == "person_id" for column in table.columns)]
+    erased = pa.table({"person_id": pa.array(ids, pa.string())})
+    return strike(history, dict.fromkeys(tables, "person_id IN (SELECT person_id FROM erased)" if ids else ""), {"erased": erased})
+
+
+def strike(history: History, doomed: Mapping[str, str], relations: Mapping[str, pa.Table]) -> dict[str, int]:
+    """Remove the rows for which a condition holds, by table; returns rows removed per table, of the present versions.
+
+    A condition is SQL over the columns of its table and over `relations`, which are there by their names; an empty one holds for no row. Locks and
+    interruptions as for `erase`.
+    """
     with ExitStack() as stack:
-        staging = {name: stack.enter_context(history.writing(name)) for name in tables}
-        return {name: _erase_from(history, name, staging[name], ids) for name in tables}
+        staging = {name: stack.enter_context(history.writing(name)) for name in doomed}
+        return {name: _strike_from(history, name, staging[name], condition, relations) for name, condition in doomed.items()}
 
 
-def _erase_from(history: History, table: str, staging: Path, ids: Sequence[str]) -> int:
+def _strike_from(history: History, table: str, staging: Path, condition: str, relations: Mapping[str, pa.Table]) -> int:
     version = history.version(table)
     root = history.folder / table
     files = sorted(str(path.relative_to(root)) for path in root.glob("v*/*.parquet"))
-    if not ids or not files:
+    if not condition or not files:
         return 0
     with connection(staging) as database:
-        database.register("given", pa.table({"person_id": pa.array(ids, pa.string())}))
-        database.execute("CREATE TEMP TABLE erased AS FROM given")
-        holding = {path: rows for path in files if (rows := _holding(database, root / path))}
+        for name, relation in relations.items():
+            database.register("given", relation)
+            database.execute(f"CREATE TEMP TABLE {quoted(name)} AS FROM given")
+            database.unregister("given")
+        holding = {path: rows for path in files if (rows := _holding(database, root / path, condition))}
         if not holding:
             return 0
         out = staging / "out"
         out.mkdir()
-        rewritten = {path: _rewrite(database, root / path, out, number, table) for number, path in enumerate(holding)}
+        rewritten = {path: _rewrite(database, root / path, out / f"part-{number:05d}.parquet", condition, table) for number, path in enumerate(holding)}
     present = {str(Path(path).relative_to(root)) for path in history.files(table)}
     written = {name: rows for name, rows in rewritten.values() if rows}
     adds = {add.path: add for add in history.move_in(table, version + 1, out, written)}
@@ -58,18 +70,17 @@ def _erase_from(history: History, table: str, staging: Path, ids: Sequence[str])
     return sum(holding[path] for path in current)
 
 
-def _holding(database: duckdb.DuckDBPyConnection, path: Path) -> int:
-    found = database.execute(f"SELECT count(*) FROM read_parquet({text(str(path))}) SEMI JOIN erased USING (person_id)").fetchone()
+def _holding(database: duckdb.DuckDBPyConnection, path: Path, condition: str) -> int:
+    found = database.execute(f"SELECT count(*) FROM read_parquet({text(str(path))}) WHERE {condition}").fetchone()
     return int(found[0]) if found else 0
 
 
-def _rewrite(database: duckdb.DuckDBPyConnection, path: Path, out: Path, number: int, table: str) -> tuple[str, int]:
-    """Write the file again without the erased people; returns its new name and its rows, 0 when none are left."""
-    database.execute(f"CREATE OR REPLACE TEMP VIEW remaining AS FROM read_parquet({text(str(path))}) ANTI JOIN erased USING (person_id)")
-    name = f"part-{number:05d}.parquet"
+def _rewrite(database: duckdb.DuckDBPyConnection, path: Path, out: Path, condition: str, table: str) -> tuple[str, int]:
+    """Write the file again without the rows for which the condition holds; returns its new name and its rows, 0 when none are left."""
+    database.execute(f"CREATE OR REPLACE TEMP VIEW remaining AS FROM read_parquet({text(str(path))}) WHERE ({condition}) IS NOT TRUE")
     order = ", ".join(map(quoted, sorted_by(STORED[table])))
-    copied = database.execute(f"COPY (FROM remaining ORDER BY {order}) TO {text(str(out / name))} (FORMAT parquet)").fetchone()
+    copied = database.execute(f"COPY (FROM remaining ORDER BY {order}) TO {text(str(out))} (FORMAT parquet)").fetchone()
     rows = int(copied[0]) if copied else 0
     if not rows:
-        (out / name).unlink()
-    return name, rows
+        out.unlink()
+    return out.name, rows

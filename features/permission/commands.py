@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from features.permission import recipient_commands
+from features.permission import purge_commands, recipient_commands, register_commands
 from features.permission.use import ACTIVITIES, ANY
 from features.terminal import HERE, Folder, ids_of, moment, now, table
 from features.workspace import Workspace
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from features.permission.replaying import Compared
 
 app = typer.Typer(rich_markup_mode=None)
-app.add_typer(recipient_commands.app)
+for more in (recipient_commands, register_commands, purge_commands):
+    app.add_typer(more.app)
 
 Ids = Annotated[Path | None, typer.Option("--file", help="A file of person ids, one per line; standard input by default, or with `-`.")]
 Purpose = Annotated[str, typer.Option(help="The purpose it is for, such as campaign_messages; `any` for all where it is an objection.")]

@@ -1,0 +1,163 @@
+"""A purge takes what is past its limit, and nothing else: counts first, then rows of every version, people and vectors, with a signed report."""
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+
+from features import published
+from features.database.store import Store
+from features.history import History
+from features.own_rows import build_both
+from features.permission.ledger import Event, Ledger
+from features.permission.places import place_of
+from features.permission.purging import past, purge
+from features.permission.signing import check
+from features.publication import open_current
+from features.tables import TABLES, arrow_schema
+from features.workspace import Workspace
+from tests.features.conftest import TOML
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+LIMITS = "\n[retention]\ninactive_days = 1000\nkinds = { gift = 400 }\nsource_types = { event = 300 }\ninteractions = 900\n"
+SOURCES = {"form": ("membership", "from_person", None), "fair": ("event", "observed", None), "roll": ("voter_roll", "third_party", NOW - DAY)}
+
+
+def put(workspace, table, rows):
+    schema = arrow_schema(TABLES[table], workspace.vocabulary)
+    arrays = [pa.array([row.get(field.name) for row in rows], type=field.type) for field in schema]
+    History(workspace.tables, workspace.vocabulary).append(table, iter([pa.record_batch(arrays, schema=schema)]))
+
+
+def did(number, person, days, kind="letter_open", source="form", **more):
+    at = NOW - days * DAY
+    row = {"interaction_id": f"i{number}", "person_id": person, "occurred_at": at, "received_at": at, "kind": kind, "channel": "door", "direction": "in"}
+    return row | {"source_id": source, "collected_how": SOURCES[source][1], "is_machine": False} | more
+
+
+def known(person, joined, status="contact", source="form"):
+    return {"person_id": person, "status": status, "source_id": source, "joined_at": None if joined is None else NOW - joined * DAY}
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A workspace in which every reason holds for something, and everything that must stay is beside it."""
+    (tmp_path / "audience.toml").write_text(TOML + LIMITS, encoding="utf-8")
+    workspace = Workspace.open(tmp_path)
+    told = {"collected_at": NOW - 2000 * DAY, "political_purpose_stated": False, "supports_sponsor": False}
+    put(workspace, "sources", [told | dict(zip(("type", "collected_how", "expires_at"), row, strict=True), source_id=one) for one, row in SOURCES.items()])
+    rows = [
+        did(0, "live:1", 3),
+        did(1, "live:1", 400, "gift"),
+        did(2, "live:1", 300, source="fair"),
+        did(3, "live:1", 900),
+        did(4, "live:1", 10, source="roll"),
+    ]
+    rows += [did(5, "live:1", 399, "gift"), did(6, "live:1", 299, source="fair"), did(7, "live:1", 899)]
+    rows += [did(8, "gone:1", 1000, "gift"), did(9, "told:1", 5, "letter_sent", direction="out"), did(10, "told:1", 1500, is_machine=True)]
+    rows += [did(11, "spoke:1", 1100), did(12, "roll:2", 5), did(13, "roll:1", 950), did(14, "member:1", 1800)]
+    put(workspace, "interactions", rows[:8])
+    put(workspace, "interactions", rows[8:])
+    people = [known("live:1", 2000), known("gone:1", 2000), known("told:1", 2000), known("spoke:1", 2000), known("member:1", 2000, "member")]
+    people += [known("new:1", 999), known("silent:1", 1000), known("undated:1", None), known("roll:1", 20, source="roll"), known("roll:2", 20, source="roll")]
+    put(workspace, "people", people)
+    put(workspace, "assignments", [{"experiment_id": "mailing", "person_id": one, "arm": "control", "probability": 0.5, "assigned_at": NOW - 1200 * DAY}
+                                   for one in ("gone:1", "live:1")])  # fmt: skip
+    put(workspace, "outcomes", [{"experiment_id": "mailing", "person_id": "gone:1", "outcome": "voted", "value": 1.0, "measured_at": NOW - 1100 * DAY}])
+    with closing(Store(workspace.database_url)) as store:
+        at = NOW - 10 * DAY
+        Ledger(store, workspace.signing_key()).append([Event("spoke:1", "objected", "any", "any", at)], now=at, door="command")
+        yield workspace, store
+
+
+def ids(workspace, table, column="person_id"):
+    return sorted(History(workspace.tables, workspace.vocabulary).read(table).column(column).to_pylist())
+
+
+ROWS = {
+    ("interactions", "gift", "membership", "kind"): 2,
+    ("interactions", "letter_open", "event", "source_type"): 1,
+    ("interactions", "letter_open", "membership", "interactions"): 5,
+    ("interactions", "letter_open", "voter_roll", "source_expired"): 1,
+    ("interactions", "letter_sent", "membership", "person_inactive"): 1,
+    ("people", "", "membership", "person_inactive"): 3,
+    ("people", "", "voter_roll", "source_expired"): 2,
+    ("assignments", "", "", "person_inactive"): 1,
+    ("outcomes", "", "", "person_inactive"): 1,
+}
+
+
+def test_what_is_past_its_limit_is_told_and_nothing_is_deleted(kept):
+    workspace, store = kept
+    before = ids(workspace, "interactions", "interaction_id")
+    found = past(workspace, store, NOW)
+    assert found.rows == ROWS
+    assert found.people == {"person_inactive": 3, "person_source_expired": 1}
+    assert (found.members, found.undated) == (1, 1)
+    assert ids(workspace, "interactions", "interaction_id") == before
+    assert not (workspace.root / "purges").exists()
+
+
+def test_a_purge_leaves_what_is_within_its_limit_and_nothing_else(kept):
+    workspace, store = kept
+    history = History(workspace.tables, workspace.vocabulary)
+    build_both(history, workspace, NOW - DAY)
+    done, report = purge(workspace, store, NOW)
+    assert done.rows == ROWS
+    assert ids(workspace, "interactions", "interaction_id") == sorted(["i0", "i5", "i6", "i7", "i12"])
+    assert ids(workspace, "people") == ["live:1", "member:1", "new:1", "spoke:1", "undated:1"]
+    assert (ids(workspace, "assignments"), ids(workspace, "outcomes")) == (["live:1"], [])
+    assert History(workspace.tables, workspace.vocabulary).files("interactions", 0), "versions of before stay readable, without what went"
+    everything = [path for path in workspace.root.rglob("*") if path.is_file() and not path.name.startswith("audience.")]
+    for gone in (b"gone:1", b"silent:1", b"told:1", b"roll:1"):
+        assert not [path for path in everything if gone in path.read_bytes()]
+    assert len(list(workspace.vectors.glob("v*"))) == 1
+    assert open_current(workspace.vectors).person_ids.to_pylist() == ["live:1", "member:1", "new:1", "roll:2", "spoke:1", "undated:1"]
+    assert not (workspace.own_vectors / "CURRENT").exists(), "nothing from elsewhere is stored any more"
+    said = json.loads(report.read_text())
+    check(said, workspace.signing_key())
+    assert said["removed"] == {"interactions": 10, "people": 5, "assignments": 1, "outcomes": 1}
+    assert sum(record["rows"] for record in said["rows"]) == 17
+    assert not any(word in report.read_text() for word in (":1", ":2"))
+    assert place_of(report.relative_to(workspace.root).as_posix()).name == "purges"
+    again, _ = purge(workspace, store, NOW)
+    assert (again.rows, again.people["person_inactive"]) == ({}, 0)
+
+
+def test_a_purge_that_died_is_finished_by_the_next(kept, monkeypatch):
+    workspace, store = kept
+    build_both(History(workspace.tables, workspace.vocabulary), workspace, NOW - DAY)
+    stop = published.put
+
+    def die(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(published, "put", die)
+    with pytest.raises(KeyboardInterrupt):
+        purge(workspace, store, NOW)
+    monkeypatch.setattr(published, "put", stop)
+    assert past(workspace, store, NOW).rows == {}
+    purge(workspace, store, NOW)
+    assert open_current(workspace.vectors).person_ids.to_pylist() == ["live:1", "member:1", "new:1", "roll:2", "spoke:1", "undated:1"]
+
+
+def test_whoever_was_purged_may_come_in_again_and_an_objection_stands(kept):
+    workspace, store = kept
+    purge(workspace, store, NOW)
+    put(workspace, "people", [known("gone:1", 0)])
+    assert "gone:1" in ids(workspace, "people")
+    assert past(workspace, store, NOW + 1001 * DAY).people["person_inactive"] >= 2
+    purge(workspace, store, NOW + 1001 * DAY)
+    assert "spoke:1" not in ids(workspace, "people")
+    ledger = Ledger(store, workspace.signing_key())
+    assert ledger.last() == 1, "an objection is kept of somebody of whom nothing else is"
+
+
+def test_an_empty_workspace_has_nothing_past_its_limit(workspace):
+    with closing(Store(workspace.database_url)) as store:
+        assert past(workspace, store, NOW).rows == {}
+        _, report = purge(workspace, store, NOW)
+        assert json.loads(report.read_text())["vectors_built"] is False
