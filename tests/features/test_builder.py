@@ -82,9 +82,9 @@ def test_every_column_equals_the_slow_model(tables, seed):
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize(("seed", "own"), [(5, False), (6, True), (7, False), (8, True)])
+@pytest.mark.parametrize(("seed", "own"), [(5, False), (6, True)])
 def test_rows_past_their_limit_or_from_elsewhere_are_in_no_column(tmp_path, seed, own):
-    (interactions, people), (words, sources) = random_history(seed, 400), random_rules(seed)
+    (interactions, people), (words, sources) = random_history(seed), random_rules(seed)
     found = build(Tables(tmp_path, interactions, people, sources), words, NOW, own=own)
     expected = SlowModel(interactions, people, words, NOW, sources, own=own)
     assert sum(map(len, expected.seen.values())) < sum(map(len, SlowModel(interactions, people, WORDS, NOW).seen.values()))

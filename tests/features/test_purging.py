@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
+import audience
 from features import published
 from features.database.store import Store
 from features.history import History
@@ -154,6 +156,19 @@ def test_whoever_was_purged_may_come_in_again_and_an_objection_stands(kept):
     assert "spoke:1" not in ids(workspace, "people")
     ledger = Ledger(store, workspace.signing_key())
     assert ledger.last() == 1, "an objection is kept of somebody of whom nothing else is"
+
+
+def test_the_command_tells_counts_and_deletes_only_when_it_is_told_to(kept):
+    workspace, _ = kept
+    first = CliRunner().invoke(audience.app, ["purge", "--workspace", str(workspace.root)])
+    assert first.exit_code == 0, first.output
+    assert "nothing was deleted: `audience purge --apply`" in first.stdout
+    assert not (workspace.root / "purges").exists()
+    second = CliRunner().invoke(audience.app, ["purge", "--apply", "--workspace", str(workspace.root)])
+    assert second.exit_code == 0, second.output
+    (report,) = (workspace.root / "purges").iterdir()
+    assert report.name in second.stdout
+    assert not any(f"{name}:1" in first.stdout + second.stdout for name in ("live", "gone", "told", "roll"))
 
 
 def test_an_empty_workspace_has_nothing_past_its_limit(workspace):
