@@ -37,7 +37,7 @@ def export(
     from serving.settings import Settings
 
     opened = Workspace.open(workspace)
-    asked = Asked(opened.permission.use(use), score, to, approver, out, outside, band, top, exclude)
+    asked = Asked(opened.permission.use(use), score, to.strip(), approver.strip(), out, outside, band, top, exclude)
     server = Server.open(Settings.from_environment(os.environ).model_copy(update={"workspace": workspace}))
     try:
         server.reloader.refresh()
