@@ -14,9 +14,10 @@ from features.database.store import Store
 from features.permission.use import Use
 from features.workspace import Workspace
 from models import artefact
+from serving import loaded as loading
 from serving.audit import AuditError
 from serving.bulk import Bulk, Scoring, score_all
-from serving.champion import Champion
+from serving.champion import Champion, load_champion
 from serving.problems import Problem
 from serving.server import Server
 from serving.settings import Settings
@@ -29,11 +30,23 @@ MEMBERS = Use(**DOORSTEP | {"jurisdiction": "be"})
 EXPLICIT = {"legal_basis": "gdpr_9_2_a", "wording_hash": "a" * 64}
 
 
+_champions = {}
+
+
+def _champion(folder, key, *, threads):
+    """The champion of that pointer, loaded once for all the copies of a workspace."""
+    pointer = (folder / "champion.json").read_text()
+    if pointer not in _champions:
+        _champions[pointer] = load_champion(folder, key, threads=threads)
+    return _champions[pointer]
+
+
 @contextmanager
 def opened(workspace):
     """The parts of a server of a workspace, without HTTP, that has loaded everything."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(artefact, "try_in_process", lambda _folder: None)
+        patched.setattr(loading, "load_champion", _champion)
         server = Server.open(Settings(workspace=workspace.root, threads=1))
         server.reloader.refresh()
     yield server
