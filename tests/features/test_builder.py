@@ -11,11 +11,8 @@ from hypothesis import strategies as st
 
 from features import blocks, builder
 from features.catalogue import CONTEXTUAL, catalogue
-from features.engine import Engine
-from features.permission.retention import Retention
-from features.relations import Relations
 from features.vectors import VectorsError, build, build_rows
-from tests.features.histories import NOW, SOURCES, WORDS, Tables, interaction, person, random_history, random_rules
+from tests.features.histories import NOW, SOURCES, WORDS, Tables, interaction, person, random_history
 from tests.features.slow_model import SlowModel
 
 FEATURES = catalogue(WORDS)
@@ -79,42 +76,6 @@ def test_every_column_equals_the_slow_model(tables, seed):
     assert found.names == tuple(feature.name for feature in FEATURES)
     for column, feature in enumerate(FEATURES):
         equals(found.matrix[:, column], [expected.value(one, feature) for one in expected.base], feature)
-
-
-@pytest.mark.oracle
-@pytest.mark.parametrize(("seed", "own"), [(5, False), (6, True)])
-def test_rows_past_their_limit_or_from_elsewhere_are_in_no_column(tmp_path, seed, own):
-    (interactions, people), (words, sources) = random_history(seed), random_rules(seed)
-    found = build(Tables(tmp_path, interactions, people, sources), words, NOW, own=own)
-    expected = SlowModel(interactions, people, words, NOW, sources, own=own)
-    assert sum(map(len, expected.seen.values())) < sum(map(len, SlowModel(interactions, people, WORDS, NOW).seen.values()))
-    assert (found.person_ids.to_pylist(), found.own) == (expected.base, own)
-    for column, feature in enumerate(FEATURES):
-        equals(found.matrix[:, column], [expected.value(one, feature) for one in expected.base], feature)
-
-
-@pytest.mark.parametrize("limits", [{"interactions": 30}, {"kinds": {"opened": 30}}, {"source_types": {"broker": 30}}, "expires"])
-def test_a_row_counts_until_its_limit_and_not_at_it(tmp_path, limits):
-    row = interaction(random.Random(0), 0, "p:1") | {"kind": "opened", "direction": "in", "is_machine": False, "source_id": "s2", "topic": None}
-    row["occurred_at"] = row["received_at"] = NOW - timedelta(days=30)
-    ends = {"expires_at": NOW if limits == "expires" else None}
-    words = WORDS if limits == "expires" else WORDS.model_copy(update={"retention": Retention(**limits)})
-    tables = Tables(tmp_path, [row], [], [source | ends for source in SOURCES])
-    before = build(tables, words, NOW - timedelta(microseconds=1))
-    assert before.person_ids.to_pylist() == ["p:1"]
-    assert before.upkeep.due.tolist() == [builder.microseconds(NOW)]
-    assert len(build(tables, words, NOW)) == 0
-    asked = pd.DataFrame({"person_id": ["p:1"] * 2, "as_of": pd.to_datetime([NOW - timedelta(microseconds=1), NOW])})
-    assert build_rows(tables, words, asked).frame()["count|kind=any-engagement|channel=any|topic=any|window=all"].tolist() == [1, 0]
-
-
-def test_rows_without_limits_are_read_as_they_are_stored(tmp_path):
-    with Engine() as engine:
-        relations = Relations(engine, Tables(tmp_path, *random_history(0, 20)), WORDS)
-        views = {record["view_name"]: record["sql"] for record in engine.table("SELECT view_name, sql FROM duckdb_views()").to_pylist()}
-    assert not relations.limited
-    assert "stored_interactions" not in views
-    assert "JOIN" not in views["all_interactions"] + views["interactions"]
 
 
 def test_the_histories_of_the_oracle_hold_something_for_every_statistic(tables):
