@@ -2,13 +2,16 @@
 
 import csv
 import hashlib
+import itertools
 import json
+import threading
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from features.database.schema import ANSWERS, DECISIONS, EXPORT_PEOPLE, EXPORTS
+from features.database.store import Store
 from features.permission.erasing import erase_people
 from features.permission.ledger import Event, Ledger
 from features.permission.recipients import letters, waiting
@@ -171,6 +174,33 @@ def test_whoever_speaks_after_their_own_chunk_was_scored_is_not_in_the_file(serv
     last = stored(server, ANSWERS)[-1]
     codes = sorted(row["code"] for row in stored(server, DECISIONS) if row["answer_id"] == last["answer_id"])
     assert (last["people"], last["ledger"], codes) == (596, 4, ["consent_withdrawn", "erased", "objected"])
+
+
+def test_whoever_speaks_at_any_moment_is_either_not_in_the_file_or_told_of(server, folder):
+    """People withdraw one after the other, through another store, while files are made: none is in a file that was decided on later, none is forgotten."""
+    done, said = threading.Event(), []
+
+    def speak():
+        store = Store(server.workspace.database_url)
+        for person in itertools.takewhile(lambda _: not done.wait(0.03), sorted(PEOPLE[5::20], key=lambda person: person[::-1])):
+            at = now()
+            said.append((person, Ledger(store, server.key).append([Event(person, "withdrawn", "campaign_messages", "any", at)], now=at, door="http").last))
+        store.close()
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    for number in range(3):
+        hand_out(server, folder / f"{number}.csv", chunk=200)
+    done.set()
+    thread.join(60)
+    told = {notice.reference for notice in waiting(server.store)}
+    numbers = {row["file_digest"]: row["ledger"] for row in stored(server, EXPORTS)}
+    for path in folder.iterdir():
+        last = numbers[hashlib.sha256(path.read_bytes()).hexdigest()]
+        held = {row["person_id"]: row["reference"] for row in rows(path)}
+        assert {person for person, seq in said if seq > last} == {person for person, _ in said} & held.keys()
+        assert {held[person] for person, seq in said if seq > last} == set(held.values()) & told
+    assert len(said) > 3
 
 
 def test_whoever_speaks_when_the_file_is_written_is_not_in_it_when_it_is_handed_out(server, folder, monkeypatch):
