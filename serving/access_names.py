@@ -172,6 +172,9 @@ PLACES_HELD: Mapping[str, Said] = MappingProxyType(
         ),
         "decisions": _name("the log of answers", "le journal des réponses", "het logboek van antwoorden"),
         "people of exports": _name("who was in which export", "qui figurait dans quel export", "wie in welke export stond"),
+        "files of exports": _name(
+            "files for recipients, until they are sent", "fichiers pour des destinataires, avant leur envoi", "bestanden voor ontvangers, tot ze verstuurd zijn"
+        ),
         "inputs": _name("files that somebody put here", "fichiers déposés ici", "bestanden die iemand hier heeft gezet"),
         "truth": _name(
             "what a simulation knows of people it made up", "ce qu'une simulation sait des personnes inventées", "wat een simulatie van verzonnen mensen weet"

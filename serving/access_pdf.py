@@ -61,6 +61,7 @@ def _opened(document: Document) -> FPDF:
     except ImportError:
         raise PdfError("fpdf2 is not installed here: ask for html") from None
     logging.getLogger("fontTools").setLevel(logging.WARNING)
+    logging.getLogger("fpdf").setLevel(logging.ERROR)  # it warns of letters that the font has not, and they are the person's
 
     class Numbered(FPDF):
         def footer(self) -> None:

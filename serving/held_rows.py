@@ -24,7 +24,7 @@ from serving.access_schemas import HeldExport, HeldFile, HeldNotice, HeldRow, He
 
 LINES = ("rejects", "draws")
 """Places whose files are lines about people: those lines are given."""
-NAMED = ("checkpoints", "notebooks", "staging", "inputs", "truth")
+NAMED = ("checkpoints", "notebooks", "staging", "files of exports", "inputs", "truth")
 """Places whose files are named, where they name the person."""
 _LONGEST = 2_000_000
 """Bytes up to which a file's lines are read; a larger one is named alone."""

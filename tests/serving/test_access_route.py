@@ -230,8 +230,8 @@ def test_consent_records_come_as_json_ld(rooted):
     assert json.loads(run(rooted.root, "--format", "jsonld", given="van:nobody").stdout) == {"@graph": []}
 
 
-@pytest.mark.parametrize("given", ["", "van:1\nvan:2\n"])
-def test_the_command_tells_of_one_person_at_a_time(rooted, given):
+@pytest.mark.parametrize(("given", "told"), [("", "nobody is named"), ("van:1\nvan:2\n", "one person at a time")])
+def test_the_command_tells_of_one_person_at_a_time(rooted, given, told):
     done = run(rooted.root, given=given)
     assert done.exit_code == 2
-    assert "one person at a time" in " ".join(done.output.replace("│", " ").split())
+    assert told in " ".join(done.output.replace("│", " ").split())
