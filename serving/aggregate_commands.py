@@ -29,7 +29,7 @@ def aggregate(
     from pydantic import ValidationError
 
     from serving.aggregate_schemas import AggregateRequest
-    from serving.answering import answer_aggregates
+    from serving.answering import answer_aggregates, told_of
     from serving.audit import Answer
     from serving.loaded import load
     from serving.problems import Problem
@@ -45,7 +45,7 @@ def aggregate(
     except ValidationError as error:
         raise typer.BadParameter("; ".join(f"--{str(fault['loc'][0]).rstrip('s')}: {fault['msg']}" for fault in error.errors())) from None
     except Problem as problem:
-        server.record(Answer(new_answer_id(), now(), "command", _ROUTE, problem.status, code=problem.code))
+        server.record(told_of(Answer(new_answer_id(), now(), "command", _ROUTE, problem.status, code=problem.code), problem))
         if faults := problem.members.get("errors"):
             raise typer.BadParameter("; ".join(f"--{each['field'].partition('.')[0]}: {each['message']}" for each in faults)) from None
         typer.echo(f"{problem.code}: {problem.detail}", err=True)

@@ -30,7 +30,7 @@ from serving.groups import BAND, fault, read
 from serving.loaded import Loaded
 from serving.names import ScoreName
 from serving.permitting import basis, check_channel, ready, refuse_use, special_scores, words_of
-from serving.problems import Problem
+from serving.problems import Problem, Refused
 from serving.schemas import ModelReference
 from serving.scorer import asked_names, unscored
 from serving.words import refusal_words
@@ -77,7 +77,7 @@ class Aggregates:
         people = int(decisions.allowed.sum())
         if people < self._settings.k:
             words = f"Fewer than {self._settings.k} people may be counted for this use: nothing is told of so small a group."
-            raise Problem("audience_too_small", words)
+            raise Problem("audience_too_small", words, refused=Refused(basis(self._permission, decisions), decisions.activity, people))
         at = decisions.at
         tables = self._answered(loaded, asked, decisions)
         as_of = vectors.as_of.replace(tzinfo=UTC) if vectors.as_of.tzinfo is None else vectors.as_of.astimezone(UTC)

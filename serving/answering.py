@@ -10,7 +10,7 @@ from serving.aggregate_schemas import AggregateAnswer, AggregateRequest
 from serving.audit import Answer, LedgerMovedError
 from serving.loaded import Loaded
 from serving.permitting import check_in_person, permit
-from serving.problems import Problem
+from serving.problems import Problem, Refused
 from serving.schemas import ScoreAnswer, ScoreRequest
 from serving.scorer import asked_names, score
 from serving.server import Server, new_answer_id, now
@@ -63,5 +63,5 @@ def answer_scores(server: Server, loaded: Loaded, asked: ScoreRequest) -> ScoreA
     """
     at = now()
     permitted = permit(server.permission, loaded, asked.use, people=asked.people, names=asked_names(loaded, asked.scores), at=at)
-    check_in_person(asked.use, individual=asked.individual)
+    check_in_person(Refused(permitted.basis, "score", len(asked.people)), individual=asked.individual)
     return score(loaded, asked, permitted, answer_id=new_answer_id(), now=permitted.basis.decided_at)

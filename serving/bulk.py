@@ -22,8 +22,8 @@ from serving.audit import ERASED_PERSON, Answer, Decision
 from serving.champion import Champion, Served
 from serving.loaded import Loaded
 from serving.names import ScoreName
-from serving.permitting import basis, check_channel, refuse_use, special_scores, stood_on
-from serving.problems import Problem
+from serving.permitting import basis, check_channel, check_in_person, refuse_use, special_scores, stood_on
+from serving.problems import Problem, Refused
 from serving.scorer import asked_names, unscored
 from serving.server import Server, new_answer_id, now
 
@@ -103,7 +103,9 @@ class Scoring:
         names = tuple(asked_names(loaded, asked.scores))
         special = bool(special_scores(loaded, names, asked.use))
         made = cls(server, loaded, loaded.vectors, loaded.group, asked, names, special)
-        refuse_use(server.permission, made.decide(np.zeros(0, dtype=np.int64)).decisions, people=len(loaded.vectors))
+        first = made.decide(np.zeros(0, dtype=np.int64)).decisions
+        refuse_use(server.permission, first, people=len(loaded.vectors))
+        check_in_person(Refused(basis(server.permission, first), asked.activity, len(loaded.vectors)), individual=True)
         for name in names:
             why = unscored(loaded, name, loaded.settings.language)
             if why is not None:

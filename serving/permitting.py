@@ -81,16 +81,19 @@ def ready(loaded: Loaded) -> tuple[Vectors, Group]:
     return loaded.vectors, loaded.group
 
 
-def check_in_person(use: Use, *, individual: bool) -> None:
+def check_in_person(asked: Refused, *, individual: bool) -> None:
     """Raise Problem where a use is about nobody in person, or where, on behalf of a political actor online, nobody said that it is.
 
     A rule of this service and of no law pack: groups are the default of those who may do the most harm with people in person.
+    `asked` is what goes into the log.
     """
+    use = asked.basis.use
     if use.channel_class == "aggregate":
-        raise Problem("groups_only", "The use says `aggregate`: ask POST /v1/aggregates, which tells of groups and of nobody in person.")
+        words = "The use says `aggregate`: ask POST /v1/aggregates or `audience aggregate`, which tell of groups and of nobody in person."
+        raise Problem("groups_only", words, refused=asked)
     if use.sponsor_type == "political_actor" and use.channel_class == "online_targeted" and not individual:
         words = "Ask POST /v1/aggregates with channel_class `aggregate`; or, where people in person are really needed, say `individual`: true."
-        raise Problem("aggregate_is_default", words)
+        raise Problem("aggregate_is_default", words, refused=asked)
 
 
 def special_scores(loaded: Loaded, names: Sequence[str], use: Use) -> frozenset[str]:

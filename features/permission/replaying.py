@@ -58,7 +58,8 @@ class Compared:
 class Replay:
     """An answer's decisions made again: of the people who were named, and how many others the answer is about.
 
-    `refused`: the code with which the use was refused for everybody, in the log and made again; None where there is none.
+    `refused`: the code of the rule with which the use was refused for everybody, in the log and made again; None where none did, also where this service
+    refused it for a reason of its own.
     """
 
     compared: tuple[Compared, ...]
@@ -85,8 +86,9 @@ def replay(permission: Permission, answer_id: str, people: Sequence[str]) -> Rep
     group = permission.group(pa.array(ids, pa.large_string()), versions=json.loads(head.tables))
     decisions = group.decide(np.arange(len(ids)), **asked)
     refused = None if decisions.refused_use is None else decisions.refused_use.code
+    told = None if logged or head.code not in {rule.code for rule in decisions.rules} else head.code
     compared = tuple(Compared(person, named[person], _made(group, decisions, row)) for row, person in enumerate(ids))
-    return Replay(compared, len(logged) - len(ids), (None if logged else head.code, refused))
+    return Replay(compared, len(logged) - len(ids), (told, refused))
 
 
 def _asked(head: Any) -> dict[str, Any]:

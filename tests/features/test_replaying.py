@@ -103,6 +103,11 @@ def test_preconditions_are_those_of_then_and_a_refused_use_is_made_again(logged)
     assert (found.compared, found.refused, found.same) == ((), ("no_dpia", "no_dpia"), True)
 
 
+def test_what_this_service_refused_for_a_reason_of_its_own_was_refused_by_no_rule(logged):
+    logged.answer("groups", code="aggregate_is_default")
+    assert (replay(logged.permission, "groups", PEOPLE).refused, replay(logged.permission, "groups", PEOPLE).same) == ((None, None), True)
+
+
 def test_what_cannot_be_made_again_says_why(logged, monkeypatch):
     with pytest.raises(ReplayError, match="no answer of that id"):
         replay(logged.permission, "none", PEOPLE)

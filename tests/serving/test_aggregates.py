@@ -233,6 +233,7 @@ def test_fewer_than_k_are_nobody(counting):
     object_all(counting.workspace, IDS[: PEOPLE - 49])
     answer = counting.count(use=GROUPS | {"purpose": "member_information"})
     assert (answer.status_code, answer.json()["code"]) == (403, "audience_too_small")
+    assert json.loads(last_answer(counting).use)["purpose"] == "member_information"
 
 
 def object_all(workspace, people):

@@ -197,6 +197,7 @@ def test_a_chunk_that_cannot_be_recorded_is_not_handed_on(server, monkeypatch):
     ("asked", "code"),
     [
         ({"lowest_first": True}, "demobilisation"),
+        ({"use": DOORS.model_copy(update={"channel_class": "aggregate"})}, "groups_only"),
         ({"scores": ["affinity:housin"]}, "unknown_score"),
         ({"scores": ["persuadability:rent:figures"]}, "ranking_refused"),
         ({"scores": ["persuadability:door:visit"]}, "no_model"),

@@ -481,7 +481,8 @@ def test_on_behalf_of_a_political_actor_online_people_in_person_have_to_be_asked
     refused = ruled.ask(["van:0003"], use=PARTY)
     assert (refused.status_code, refused.json()["code"]) == (403, "aggregate_is_default")
     assert "/v1/aggregates" in refused.json()["detail"]
-    assert (answers(ruled)[-1]["code"], answers(ruled)[-1]["people"]) == ("aggregate_is_default", 0)
+    last = answers(ruled)[-1]
+    assert (last["code"], last["people"], json.loads(last["use"])["sponsor_type"]) == ("aggregate_is_default", 1, "political_actor")
     assert ruled.ask(["van:0003"], use=PARTY, individual=1).json()["code"] == "request_invalid"
     assert only(ruled.ask(["van:0003"], use=PARTY, individual=True))["code"] == "no_live_political_consent"
     for use in (ONLINE, PARTY | {"jurisdiction": "uk", "channel_class": "offline"}):
