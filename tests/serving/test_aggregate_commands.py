@@ -31,7 +31,7 @@ jurisdiction = "eu"
 @pytest.fixture(scope="module")
 def workspace(made, tmp_path_factory):
     root = tmp_path_factory.mktemp("figures") / "workspace"
-    shutil.copytree(made.workspace.root, root, ignore=shutil.ignore_patterns("audience.db*"))
+    shutil.copytree(made.workspace.root, root, ignore=shutil.ignore_patterns("audience.db*", "database.id"))
     (root / "audience.toml").write_text((root / "audience.toml").read_text() + USES)
     return Workspace.open(root)
 

@@ -51,7 +51,7 @@ AREAS = np.array(["BE1", "BE2", "BE3", "BE4"])[np.minimum(np.arange(PEOPLE) // 1
 @pytest.fixture(scope="module")
 def counting_server(made, tmp_path_factory):
     root = tmp_path_factory.mktemp("groups") / "workspace"
-    shutil.copytree(made.workspace.root, root, ignore=shutil.ignore_patterns("audience.db*"))
+    shutil.copytree(made.workspace.root, root, ignore=shutil.ignore_patterns("audience.db*", "database.id"))
     (root / "audience.toml").write_text((root / "audience.toml").read_text() + MORE)
     workspace = Workspace.open(root)
     told = {"collected_how": "from_person", "collected_at": LONG_AGO, "political_purpose_stated": False, "supports_sponsor": False}
