@@ -29,7 +29,7 @@ PERSON, OTHER = "van:0001", "van:0002"
 @pytest.fixture(scope="module")
 def rooted(made, tmp_path_factory):
     root = tmp_path_factory.mktemp("access") / "workspace"
-    shutil.copytree(made.workspace.root, root, ignore=shutil.ignore_patterns("audience.db*"))
+    shutil.copytree(made.workspace.root, root, ignore=shutil.ignore_patterns("audience.db*", "database.id"))
     workspace = Workspace.open(root)
     put_members(workspace, [f"van:{number:04}" for number in range(20)])
     return workspace
