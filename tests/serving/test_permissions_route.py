@@ -56,7 +56,7 @@ def test_it_says_what_scores_say(deciding, language):
     keys = {"Authorization": f"Bearer {deciding.make_key('tool', 'scores')[1]}"}
     for use in (DOORSTEP, ONLINE, PARTY):
         alone = deciding.decide(people, use, language=language).json()
-        body = {"people": people, "scores": ["affinity:housing"], "use": use, "language": language}
+        body = {"people": people, "scores": ["affinity:housing"], "use": use, "language": language, "individual": True}
         scored = deciding.client.post("/v1/scores", json=body, headers=keys).json()
         for one, other in zip(alone["results"], scored["results"], strict=True):
             assert (one["code"], one["words"]) == (other["code"], other["words"])

@@ -119,7 +119,7 @@ def test_the_log_says_which_use_was_refused_under_which_law(served):
     assert (json.loads(last["use"]), last["law"]) == (PARTY, f"fr {pack.version} {pack.digest}")
     assert (last["people"], last["ledger"], last["activity"]) == (2, served.server.permission.ledger.last(), "score")
     assert json.loads(last["tables"]).items() <= versions.items()
-    assert json.loads(last["preconditions"]) == {"dpia": None, "risk_assessment": None}
+    assert json.loads(last["preconditions"]) == {"dpia": None, "risk_assessment": None, "own_rows": False}
     headers = {"Authorization": f"Bearer {served.make_key('sender', 'permissions')[1]}"}
     served.client.post("/v1/permissions", json={"people": ["van:0001"], "use": BROADCAST, "activity": "audience"}, headers=headers)
     last = answers(served)[-1]
@@ -454,7 +454,7 @@ def test_the_log_says_what_was_decided_and_on_what(ruled):
     assert json.loads(answer["use"]) == DOORSTEP
     assert (answer["law"], answer["ledger"]) == (f"none {pack.version} {pack.digest}", last)
     assert json.loads(answer["tables"]) == body["permission"]["table_versions"]
-    assert (answer["activity"], json.loads(answer["preconditions"])) == ("score", {"dpia": "DPIA-1", "risk_assessment": f"{now.date()}"})
+    assert (answer["activity"], json.loads(answer["preconditions"])) == ("score", {"dpia": "DPIA-1", "risk_assessment": f"{now.date()}", "own_rows": False})
     by_token = {row["person"]: (row["code"], row["rule"], row["event"]) for row in rows}
     tokens = ruled.server.audit.pseudonyms(["van:0592", "van:0591"])
     assert by_token[tokens["van:0591"]] == ("objected", "L18", last)

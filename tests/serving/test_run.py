@@ -40,11 +40,13 @@ def answers(url):
 def running(made, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     log = folder / "serve.log"
-    workspace = copy_ruled(made.workspace.root, folder / "workspace")
-    put_members(workspace, [f"van:{number:04d}" for number in range(10)])
+    workspace = copy_ruled(made.workspace.root, folder / "riverside")
+    with (workspace.root / "audience.toml").open("a") as file:
+        file.write('[uses.figures]\npurpose = "campaign_messages"\nchannel_class = "aggregate"\nsponsor_type = "ngo"\njurisdiction = "be"\n')
+    put_members(workspace, [f"van:{number:04d}" for number in range(100)])
     port = free_port()
     store = Store(workspace.database_url)
-    secret = keys.create_key(store, scope="scores, people, access, erasures", label="tool", now=datetime.now(UTC))
+    secret = keys.create_key(store, scope="scores, aggregates, people, access, erasures", label="tool", now=datetime.now(UTC))
     store.close()
     with log.open("wb") as output:
         process = start(workspace, port=port, log=output.fileno())
@@ -52,7 +54,7 @@ def running(made, tmp_path_factory):
     try:
         wait_until(lambda: process.poll() is not None or answers(f"{url}/readyz"), seconds=120)
         assert process.poll() is None, log.read_text()
-        yield {"url": url, "secret": secret, "log": log, "process": process, "port": port}
+        yield {"folder": folder, "url": url, "secret": secret, "log": log, "process": process, "port": port}
     finally:
         assert stop(process) == 0
     with socket.socket() as again:
@@ -82,10 +84,13 @@ def test_the_documented_examples_work(running):
     commands = {"sh": ["bash", "-euc"], "python": [sys.executable, "-c"]}
     told = []
     for language, example in examples:
-        done = subprocess.run([*commands[language], example], env={**os.environ, "AUDIENCE_KEY": running["secret"]}, capture_output=True, text=True, timeout=60)
+        environ = {**os.environ, "AUDIENCE_KEY": running["secret"], "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([*commands[language], example], cwd=running["folder"], env=environ, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         told.append(done.stdout)
-    with_curl, with_python, permissions, consents, objections, access, erasures = told
+    with_curl, with_python, groups, groups_in_python, permissions, consents, objections, access, erasures = told
+    assert json.loads(groups)["tables"][0]["total"]["people"] == 600
+    assert "affinity:housing" in groups_in_python
     for output in (with_curl, with_python):
         assert "affinity:housing" in output
         assert "on the topic" in output
