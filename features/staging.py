@@ -104,7 +104,8 @@ class Staging:
         return ", ".join(map(quoted, self.table.key))
 
     def _views(self, database: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-        database.execute(f"CREATE TEMP VIEW staged AS SELECT *, file_row_number AS _row FROM read_parquet({text(str(self._file))}, file_row_number = true)")
+        numbered = f"read_parquet({text(str(self._file))}, file_row_number = true)"
+        database.execute(f"CREATE TEMP VIEW staged AS SELECT * EXCLUDE (file_row_number), file_row_number AS _row FROM {numbered}")
         database.execute(f"CREATE TEMP VIEW existing AS {select(database, files, self.schema)}")
         database.execute("CREATE TEMP TABLE dropped (_row BIGINT)")
         database.execute("CREATE TEMP VIEW fresh AS SELECT * FROM staged ANTI JOIN dropped USING (_row)")

@@ -255,6 +255,13 @@ def test_what_is_stored_is_sorted_in_ranges_of_persons(history, monkeypatch):
     assert len(together) == 50
 
 
+def test_files_have_the_columns_that_are_declared_and_no_others(history):
+    history.append("interactions", [interactions(history, i1="p_1")])
+    history.append("people", [people(history, p_1="member")])
+    for table in ("interactions", "people"):
+        assert pq.read_schema(history.files(table)[0]).names == arrow_schema(TABLES[table], history.vocabulary).names
+
+
 def test_ids_with_quotes_are_data_not_sql(history):
     odd = "van:'; DROP TABLE staged; --"
     batch = interactions(history, a="x_1")
