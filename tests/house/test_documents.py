@@ -25,6 +25,14 @@ def test_links_lead_somewhere(path):
             assert (path.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_table_has_a_head_and_says_nothing_twice(path):
+    blocks = re.findall(r"^\|.*(?:\n\|.*)*", re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    for rows in (block.splitlines() for block in blocks):
+        assert re.fullmatch(r"\|[ :|-]+\|", rows[min(1, len(rows) - 1)]), f"rows without a head: {rows[0]}"
+        assert len(set(rows)) == len(rows), f"a row that is there twice, after {rows[0]}"
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=lambda path: path.name)
 def test_decisions_are_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 30
