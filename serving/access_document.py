@@ -238,12 +238,13 @@ class _Writer:
         return Block(score.label, tuple(told), reasons, closing=tuple(after))
 
     def _vector(self) -> Section:
-        said = [each for each in self.data.vector if each.value]
-        if not self.data.vector or self.data.vector_as_of is None:
-            return Section(self.name("vector"), (self._none(),))
-        left = number(len(self.data.vector) - len(said), 0, self.language)
-        opening = say("vector_of", self.language, date=day(self.data.vector_as_of, self.language), left=left)
-        return Section(self.name("vector"), (Block(sentences=(opening,), items=tuple(each.text for each in said)),))
+        data, blocks = self.data, []
+        for key, numbers, as_of in (("vector_of", data.vector, data.vector_as_of), ("own_vector_of", data.own_vector, data.own_vector_as_of)):
+            if numbers and as_of is not None:
+                said = [each for each in numbers if each.value]
+                left = number(len(numbers) - len(said), 0, self.language)
+                blocks.append(Block(sentences=(say(key, self.language, date=day(as_of, self.language), left=left),), items=tuple(each.text for each in said)))
+        return Section(self.name("vector"), tuple(blocks) or (self._none(),))
 
     def _answer(self, answer: HeldAnswer) -> tuple[str, ...]:
         who = answer.asked_by or self.name(answer.door)

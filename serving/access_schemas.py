@@ -221,7 +221,8 @@ class CheckedPlace:
 class HeldData:
     """Everything that is held of one person (GDPR, article 15). `state`: `nothing` where nothing is, `erased` where they were erased, and nothing else is said.
 
-    `consents` is JSON-LD. `token` is the random name of the person in ledger and log. `notes` say what could not be answered from.
+    `consents` is JSON-LD. `own_vector` is what was worked out of this organisation's own rows alone, for online targeting.
+    `token` is the random name of the person in ledger and log. `notes` say what could not be answered from.
     """
 
     person: str
@@ -239,6 +240,8 @@ class HeldData:
     uses: tuple[HeldUse, ...] = ()
     vector_as_of: datetime | None = None
     vector: tuple[HeldFeature, ...] = ()
+    own_vector_as_of: datetime | None = None
+    own_vector: tuple[HeldFeature, ...] = ()
     events: tuple[HeldEvent, ...] = ()
     consents: dict[str, Any] | None = None
     answers: tuple[HeldAnswer, ...] = ()

@@ -174,6 +174,11 @@ SENTENCES: Mapping[str, Said] = MappingProxyType(
             "Calculé d'après les lignes ci-dessus le {date} ; {left} autres nombres disent qu'il n'y a rien à compter.",
             "Berekend uit de rijen hierboven op {date}; {left} andere getallen zeggen dat er niets te tellen valt.",
         ),
+        "own_vector_of": _say(
+            "For online messages, worked out on {date} from what we collected ourselves alone; {left} further numbers say that there is nothing to count.",
+            "Pour le ciblage en ligne, calculé le {date} d'après nos seules propres collectes ; {left} autres nombres disent qu'il n'y a rien à compter.",
+            "Voor berichten online, op {date} berekend uit wat wij zelf verzamelden; {left} andere getallen zeggen dat er niets te tellen valt.",
+        ),
         "export_line": _say(
             "{date}: to {recipient} ({where}), for: {use}",
             "{date} : à {recipient} ({where}), pour : {use}",

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -58,7 +59,10 @@ ANSWERED: Mapping[str, Answered] = {
 
 @dataclass(frozen=True)
 class Records:
-    """What an answer is read from: the workspace's stores, and what scores now. `most_built` as of `serving.past_scores`."""
+    """What an answer is read from: the workspace's stores, and what scores now. `most_built` as of `serving.past_scores`.
+
+    `own` are the vectors of own rows alone, where they are published: what online targeting is answered from.
+    """
 
     workspace: Workspace
     store: Store
@@ -66,6 +70,7 @@ class Records:
     vectors: Vectors | None
     champions: Mapping[str, Champion]
     most_built: int = MOST_BUILT
+    own: Vectors | None = None
 
     @classmethod
     def open(cls, workspace: Workspace, store: Store) -> Records:
@@ -76,11 +81,8 @@ class Records:
                 champions[pointer.parent.name] = in_office(pointer.parent, workspace.signing_key())
             except (ChampionError, OSError):
                 continue
-        try:
-            vectors = open_current(workspace.vectors)
-        except (VectorsError, OSError):
-            vectors = None
-        return cls(workspace, store, Permission(workspace, store), vectors, champions)
+        vectors, own = (_opened(folder) for folder in (workspace.vectors, workspace.own_vectors))
+        return cls(workspace, store, Permission(workspace, store), vectors, champions, own=own if own is not None and own.own else None)
 
 
 @dataclass
@@ -131,11 +133,12 @@ def _own_language(rows: Sequence[HeldRow]) -> Language | None:
 def _told(asked: _Asked, rows: list[HeldRow]) -> HeldData:
     """Return what is held of somebody who was not erased, without the sources of the rows."""
     records, token = asked.records, asked.known.token
-    vector, lines = _vector(asked), answered(records.store, token)
+    vector, lines = _vector(asked, records.vectors, records.workspace.vectors), answered(records.store, token)
+    own_vector = _vector(asked, records.own, records.workspace.own_vectors)
     recorded = records.permission.ledger.of_person(asked.person)
     exports, (files, unreadable) = exported(records.store, token), named_files(records.workspace.root, asked.person)
     notes = [say("unreadable", asked.language, paths=", ".join(unreadable))] if unreadable else []
-    counts = {"rows": len(rows), "vector": len(vector), "events": len(recorded), "answers": len(lines), "exports": len(exports)}
+    counts = {"rows": len(rows), "vector": len(vector) + len(own_vector), "events": len(recorded), "answers": len(lines), "exports": len(exports)}
     empty = replace(_empty(asked), checked=_checked(asked, counts, files))
     if not (any(counts.values()) or files or token):
         return replace(empty, notes=(*notes, say("beyond", asked.language)))
@@ -153,22 +156,32 @@ def _told(asked: _Asked, rows: list[HeldRow]) -> HeldData:
         events=tuple(map(_event, recorded)),
         consents=consent_records(asked.person, recorded, controller=empty.controller),
         answers=tuple(_answer(line, asked.language) for line in lines),
-        scores=held_scores(asked.person, lines, _past(records), language=asked.language, allowed=_allowed(asked, group)),
+        own_vector_as_of=records.own.as_of if own_vector and records.own is not None else None,
+        own_vector=own_vector,
+        scores=held_scores(asked.person, lines, _past(records), _past(records, own=True), language=asked.language, allowed=_allowed(asked, group)),
         exports=tuple(exports),
         files=tuple(files),
         notes=(*asked.notes, *notes, say("beyond", asked.language)),
     )
 
 
-def _past(records: Records) -> PastScores:
-    return PastScores(records.workspace, records.permission.history, records.vectors, records.champions, records.most_built)
+def _opened(folder: Path) -> Vectors | None:
+    try:
+        return open_current(folder)
+    except (VectorsError, OSError):
+        return None
 
 
-def _vector(asked: _Asked) -> tuple[HeldFeature, ...]:
+def _past(records: Records, *, own: bool = False) -> PastScores:
+    vectors = records.own if own else records.vectors
+    return PastScores(records.workspace, records.permission.history, vectors, records.champions, records.most_built, own)
+
+
+def _vector(asked: _Asked, vectors: Vectors | None, folder: Path) -> tuple[HeldFeature, ...]:
     """Return every number of the published vector in words."""
-    vectors, vocabulary = asked.records.vectors, asked.records.workspace.vocabulary
+    vocabulary = asked.records.workspace.vocabulary
     if vectors is None:
-        if (asked.records.workspace.vectors / "CURRENT").exists():
+        if (folder / "CURRENT").exists():
             asked.notes.append(say("no_vectors", asked.language))
         return ()
     place = int(vectors.rows([asked.person])[0])
@@ -186,7 +199,7 @@ def _vector(asked: _Asked) -> tuple[HeldFeature, ...]:
 
 
 def _use(asked: _Asked, group: Group, name: str, use: Use) -> HeldUse:
-    decisions = group.decide(np.zeros(1, dtype=np.int64), use, asked.at)
+    decisions = group.decide(np.zeros(1, dtype=np.int64), use, asked.at, needs_third_party=asked.records.own is None)
     rule, event, source = decisions.forbidding(0), int(decisions.event[0]), int(decisions.source[0])
     return HeldUse(
         name,
@@ -213,7 +226,7 @@ def _allowed(asked: _Asked, group: Group) -> Allowed:
         except ValidationError:
             return f"{say('use_unstated', asked.language)}."
         among = special_scores(loaded, [score], use)
-        rule = group.decide(np.zeros(1, dtype=np.int64), use, asked.at, special=bool(among)).forbidding(0)
+        rule = group.decide(np.zeros(1, dtype=np.int64), use, asked.at, special=bool(among), needs_third_party=records.own is None).forbidding(0)
         return None if rule is None else rule.text.words(asked.language)
 
     return forbidden

@@ -98,7 +98,7 @@ def answered(store: Store, token: str | None) -> list[dict[str, Any]]:
     """Return every line of the log about a person, newest first, each with its answer and the name of the key. Raises StoreError."""
     if token is None:
         return []
-    columns = [*DECISIONS.c, ANSWERS.c.door, ANSWERS.c.use, ANSWERS.c.tables, ANSWERS.c.route, KEYS.c.name.label("asked_by")]
+    columns = [*DECISIONS.c, ANSWERS.c.door, ANSWERS.c.use, ANSWERS.c.tables, ANSWERS.c.preconditions, ANSWERS.c.route, KEYS.c.name.label("asked_by")]
     query = (
         select(*columns)
         .join(ANSWERS, ANSWERS.c.answer_id == DECISIONS.c.answer_id)

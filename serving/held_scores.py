@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class _Telling:
 
     person: str
     past: PastScores
+    present: PastScores
     language: Language
     allowed: Allowed
     scores: Mapping[str, ScoreName]
@@ -47,15 +48,35 @@ class _Telling:
         return self.past.workspace.vocabulary
 
 
-def held_scores(person: str, lines: Sequence[Mapping[str, Any]], past: PastScores, *, language: Language, allowed: Allowed) -> tuple[HeldScore, ...]:
-    """Return each score that stands in lines of the log, one for each value, model and time, the latest first. `allowed` as its type says."""
+def held_scores(
+    person: str, lines: Sequence[Mapping[str, Any]], past: PastScores, own: PastScores, *, language: Language, allowed: Allowed
+) -> tuple[HeldScore, ...]:
+    """Return each score that stands in lines of the log, one for each value, model and time, the latest first. `allowed` as its type says.
+
+    A score is made again from vectors of all rows (`past`) or of own rows (`own`), as the log says it was made; one of now as the server would make it.
+    """
     scores = workspace_scores(past.workspace.vocabulary)
-    telling = _Telling(person, past, language, allowed, scores)
     groups: dict[tuple[object, ...], list[Mapping[str, Any]]] = {}
     for line in lines:
         if line["value"] is not None:
-            groups.setdefault(tuple(line[name] for name in ("score", "digest", "as_of", "value")), []).append(line)
-    return tuple(_held(telling, group) for group in groups.values())
+            key = tuple(line[name] for name in ("score", "digest", "as_of", "value"))
+            groups.setdefault((*key, _of_own(line), own.vectors is not None and _online(line)), []).append(line)
+    told = []
+    for (*_, of_own, online), group in groups.items():
+        made, present = own if of_own else past, own if online else past
+        told.append(_held(_Telling(person, made, present, language, allowed, scores), group))
+    return tuple(told)
+
+
+def _of_own(line: Mapping[str, Any]) -> bool:
+    """Return whether the log says that vectors of own rows alone were answered from."""
+    stated = parsed(line["preconditions"])
+    return isinstance(stated, dict) and bool(stated.get("own_rows"))
+
+
+def _online(line: Mapping[str, Any]) -> bool:
+    use = parsed(line["use"])
+    return isinstance(use, dict) and use.get("channel_class") == "online_targeted"
 
 
 def in_words(value: float, scale: str, language: Language) -> str:
@@ -67,7 +88,8 @@ def _held(telling: _Telling, lines: Sequence[Mapping[str, Any]]) -> HeldScore:
     first, score = lines[0], telling.scores.get(lines[0]["score"])
     again = _again(telling, first, score)
     champion, row, why, present = (*again, None, None) if isinstance(again, tuple) else _instead(telling, first, score, again)
-    told = None if champion is None or row is None or score is None else _told(_Case(telling, champion, score, row))
+    shown = telling if isinstance(again, tuple) else replace(telling, past=telling.present)  # its bands are of the vectors that it is made from
+    told = None if champion is None or row is None or score is None else _told(_Case(shown, champion, score, row))
     scale: Scale = told.scale if told is not None else "probability" if first["score"].startswith("affinity:") else "uplift_pp"
     label = first["score"] if score is None else score_labels({score.name: score}, telling.vocabulary, telling.language)[score.name]
     return HeldScore(
@@ -114,13 +136,13 @@ def _instead(telling: _Telling, line: Mapping[str, Any], score: ScoreName | None
     """Return the model and vector of now, where a score may still be worked out, with what is said of that and the score of now."""
     language = telling.language
     said = say("not_again", language, why=say(f"why_{why}", language))
-    champion = None if score is None else telling.past.champions.get(score.model)
+    champion = None if score is None else telling.present.champions.get(score.model)
     if score is None or champion is None or not champion.answers(score):
         return None, None, f"{said} {say('no_present', language, why=say('why_no_present', language))}", None
     forbidden = telling.allowed(score.name, parsed(line["use"]) or {})
     if forbidden is not None:
         return None, None, f"{said} {say('no_present', language, why=forbidden)}", None
-    row = telling.past.present(telling.person)
+    row = telling.present.present(telling.person)
     value = None if row is None else value_of(champion, score, row)
     if row is None or value is None:
         return None, None, f"{said} {say('no_present', language, why=say('why_vector_gone', language))}", None

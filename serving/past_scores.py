@@ -36,7 +36,7 @@ TOLERANCE = 1e-6
 class PastScores:
     """Models and vectors of one workspace, opened when they are asked for and kept for one answer.
 
-    `vectors` and `champions` are those that score now. `most_built` as in MOST_BUILT.
+    `vectors` and `champions` are those that score now. `most_built` as in MOST_BUILT. `own`: of own rows alone, as online targeting is.
     """
 
     workspace: Workspace
@@ -44,6 +44,7 @@ class PastScores:
     vectors: Vectors | None
     champions: Mapping[str, Champion]
     most_built: int = MOST_BUILT
+    own: bool = False
     _models: dict[tuple[str, str], Champion | None] = field(default_factory=dict, repr=False)
     _rows: dict[tuple[str, datetime], pd.DataFrame | Why] = field(default_factory=dict, repr=False)
     _bands: dict[tuple[str, str], Bands] = field(default_factory=dict, repr=False)
@@ -118,7 +119,8 @@ class PastScores:
         if self.vectors is not None and _same(self.vectors.as_of, as_of):
             return [self.vectors]
         found = []
-        for folder in sorted(self.workspace.vectors.glob("v*"), reverse=True):
+        place = self.workspace.own_vectors if self.own else self.workspace.vectors
+        for folder in sorted(place.glob("v*"), reverse=True):
             if _stated(folder) == as_of:
                 try:
                     found.append(open_version(folder, published.manifest(folder)))
@@ -130,7 +132,7 @@ class PastScores:
         """Build the vector from the tables, of the versions that the answer names, with what the base as a whole said on that day where that is known."""
         context = None if self.vectors is None else self.vectors.context
         of_the_day = context is not None and context.as_of <= as_of and context.as_of.date() == as_of.date()
-        given = {"versions": versions, "context": context if of_the_day else None}
+        given = {"versions": versions, "context": context if of_the_day else None, "own": self.own}
         try:
             made = build(self.history, self.workspace.vocabulary, as_of, people=[person], **given)  # type: ignore[arg-type]
         except ImportError:

@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,10 @@ from features.database.store import Store
 from features.permission.live import Permission
 from features.permission.use import Use
 from features.publication import publish
+from features.workspace import Workspace
+from serving.access_document import document
+from serving.audit import Answer, AuditLog
+from serving.held_data import Records, held_data
 from serving.loaded import stamp
 from serving.permission_schemas import PermissionRequest
 from serving.permitting import answer_permissions, permit
@@ -100,3 +105,25 @@ def test_vectors_of_all_rows_are_never_taken_for_own_ones(ruled):
     assert loaded.own is None
     assert any("rows from elsewhere" in fault for fault in loaded.faults)
     assert [one.code for one in asked(loaded, ruled, ADS).results] == ["third_party_source", None]
+
+
+def test_access_tells_of_online_scores_what_was_done_and_may_be_done(ruled):
+    """Made again from own rows, not said to be changed since; the use is allowed as the server allows it; the second vector is told too."""
+    path = ruled.root / "audience.toml"
+    path.write_text(path.read_text() + "\n" + "\n".join(["[uses.ads]", *(f'{name} = "{value}"' for name, value in ADS.items())]) + "\n")
+    workspace = Workspace.open(ruled.root)
+    own_published(workspace)
+    with closing(Store(workspace.database_url)) as store:
+        loaded, permission, log = load_now(workspace), Permission(workspace, store), AuditLog(store, workspace.signing_key())
+        now, use = datetime.now(UTC), Use(**ADS)
+        permitted = permit(permission, loaded, use, people=[BOUGHT], names=["affinity:housing"], at=now)
+        answer = score(loaded, ScoreRequest(people=[BOUGHT], scores=["affinity:housing"], use=ADS), permitted, answer_id="a", now=now)
+        entry = Answer("a", now, "api", "POST /v1/scores", 200, None, None, ["affinity:housing"], answer.as_of, 1, log.decisions(answer.results, []))
+        log.record(replace(entry, basis=answer.permission, preconditions=permission.settings.preconditions))
+        data = held_data(Records.open(workspace, store), BOUGHT, at=now, language="en")
+    assert [(each.explained, each.value) for each in data.scores] == [("again", answer.results[0].scores[0].value)]
+    assert [(each.allowed, each.code) for each in data.uses if each.name == "ads"] == [(True, None)]
+    assert (data.vector_as_of, data.own_vector_as_of) == (AS_OF, AS_OF - timedelta(days=1))
+    assert len(data.own_vector) == len(data.vector) > 0
+    told = "\n".join(str(section) for section in document(data, workspace.vocabulary).sections)
+    assert "from what we collected ourselves alone" in told
