@@ -11,7 +11,7 @@ from features.permission.use import ANY
 from features.vocabulary import Language, Vocabulary
 from serving.access_names import COLUMNS, column, name, value
 from serving.access_names import place as place_words
-from serving.access_schemas import HeldAnswer, HeldData, HeldEvent, HeldExport, HeldRow, HeldScore, HeldSource
+from serving.access_schemas import HandedOut, HeldAnswer, HeldData, HeldEvent, HeldExport, HeldRow, HeldScore, HeldSource
 from serving.access_words import day, moment, number, percent, say
 from serving.console.views import score_labels
 from serving.held_scores import in_words
@@ -82,6 +82,7 @@ class _Writer:
             self._exports(),
             self._table("answers", ("when", "who", "for_what", "what", "answer"), map(self._answer, data.answers)),
             self._section("sources", items=map(self._source, data.sources)),
+            self._section("retention", items=data.retention.words if data.retention is not None else ()),
             *(section for section in told if section.heading != self.name("people")),
             self._section("files", items=[item for file in data.files for item in self._file(file.place, file.path, file.lines)]),
             self._vector(),
@@ -111,7 +112,7 @@ class _Writer:
         return Section(self.name(key), (Block(columns=tuple(map(self.name, columns)), rows=listed) if listed else self._none(),))
 
     def _stored(self, table: str, rows: Sequence[HeldRow]) -> Section:
-        """Return a table's rows: each one's date, what it was, and everything else that it says; until when a row is kept is said of its source."""
+        """Return a table's rows: each one's date, what it was, everything else that it says, and until when it is kept, where it has an end."""
         if table == "people":
             return Section(self.name(table), tuple(Block(items=tuple(self._cells(row, ()))) for row in rows) or (self._none(),))
         heads = _HEADS[table]
@@ -127,7 +128,8 @@ class _Writer:
         same = {"received_at": "occurred_at", "unit_id": "person_id"}
         cells = {key: self._cell(row, key) for key in found}
         pairs = [self._pair(self._column(key), said) for key, said in cells.items() if not self._starts(row, same.get(key), said)]
-        return [*pairs, say("earlier", self.language)] if row.earlier else pairs
+        end = [self._kept(row.kept_until, row.kept_by)] if row.kept_until is not None else []
+        return [*pairs, *end, *([say("earlier", self.language)] if row.earlier else [])]
 
     def _starts(self, row: HeldRow, key: str | None, said: str) -> bool:
         """Return whether a cell says no more than another column of the row: the same, or its day."""
@@ -176,8 +178,10 @@ class _Writer:
             return said
         return value(said, self.language) if key in _SYSTEM_WORDS else said
 
-    def _kept(self, until: datetime | None) -> str:
-        return say("kept", self.language) if until is None else say("kept_until", self.language, date=day(until, self.language))
+    def _kept(self, until: datetime | None, by: str | None) -> str:
+        if until is None:
+            return say("kept", self.language)
+        return say("kept_until", self.language, date=day(until, self.language), reason=self.name(f"until_{by}"))
 
     def _source(self, source: HeldSource) -> str:
         language = self.language
@@ -190,7 +194,7 @@ class _Writer:
         said += [say("notice", language, hash=source.notice_hash) if source.notice_hash else say("no_notice", language)]
         said += [say("political_stated", language)] if source.political_purpose_stated else []
         said += [source.election_id] if source.election_id else []
-        return self._pair(source.source_id, "; ".join([*said, self._kept(source.kept_until)]))
+        return self._pair(source.source_id, "; ".join([*said, self._kept(source.kept_until, "source_expired")]))
 
     def _use_words(self, use: Mapping[str, Any] | None) -> str:
         if not use:
@@ -209,7 +213,7 @@ class _Writer:
     def _event(self, event: HeldEvent) -> tuple[str, ...]:
         shown = value(event.purpose, self.language)
         by_way = "" if event.channel == ANY else f", {self._words('channel', event.channel)}"
-        more = [self._kept(event.valid_until)] if event.valid_until else []
+        more = [say("valid_until", self.language, date=day(event.valid_until, self.language))] if event.valid_until else []
         more += [say("notice", self.language, hash=event.wording_hash)] if event.wording_hash else []
         more += [value(event.legal_basis, self.language)] if event.legal_basis else []
         more += [event.evidence] if event.evidence else []
@@ -238,22 +242,25 @@ class _Writer:
         return Block(score.label, tuple(told), reasons, closing=tuple(after))
 
     def _vector(self) -> Section:
-        data, blocks = self.data, []
-        for key, numbers, as_of in (("vector_of", data.vector, data.vector_as_of), ("own_vector_of", data.own_vector, data.own_vector_as_of)):
-            if numbers and as_of is not None:
-                said = [each for each in numbers if each.value]
-                left = number(len(numbers) - len(said), 0, self.language)
-                blocks.append(Block(sentences=(say(key, self.language, date=day(as_of, self.language), left=left),), items=tuple(each.text for each in said)))
-        return Section(self.name("vector"), tuple(blocks) or (self._none(),))
+        said = [each for each in self.data.vector if each.value]
+        if not self.data.vector or self.data.vector_as_of is None:
+            return Section(self.name("vector"), (self._none(),))
+        left = number(len(self.data.vector) - len(said), 0, self.language)
+        opening = say("vector_of", self.language, date=day(self.data.vector_as_of, self.language), left=left)
+        return Section(self.name("vector"), (Block(sentences=(opening,), items=tuple(each.text for each in said)), *self._own_vector()))
+
+    def _own_vector(self) -> tuple[Block, ...]:
+        if self.data.own_vector_as_of is None:
+            return ()
+        key = "own_differs" if self.data.own_vector else "own_same"
+        about = say(key, self.language, date=day(self.data.own_vector_as_of, self.language))
+        return (Block(sentences=(about,), items=tuple(each.text for each in self.data.own_vector)),)
 
     def _answer(self, answer: HeldAnswer) -> tuple[str, ...]:
         who = answer.asked_by or self.name(answer.door)
         about = self.labels.get(answer.score) or self.name(answer.score)
-        if answer.value is not None:
-            scale = "probability" if answer.score.startswith("affinity:") else "uplift"
-            said = in_words(answer.value, scale, self.language)
-        else:
-            said = answer.words or self.name(answer.code or "none")
+        words = answer.words or self.name(answer.code or "none")
+        said = words if answer.value is None else in_words(answer.value, scale_of(answer.score), self.language)
         use = self._use_words(answer.use) if answer.use or answer.score != "(access)" else ""
         return moment(answer.at, self.language), who, use, about, said
 
@@ -266,18 +273,35 @@ class _Writer:
         language = self.language
         where = say("outside" if export.outside else "inside", language)
         line = say("export_line", language, date=day(export.at, language), recipient=export.recipient, where=where, use=self._use_words(export.use))
-        about = ", ".join(self.labels.get(score, score) for score in export.scores)
+        scores = "; ".join(map(self._handed_out, export.values))
+        about = say("in_the_row", language, reference=export.reference, as_of=day(export.as_of, language), scores=scores)
+        approved = say("approved_by", language, approver=export.approver)
         told = [
             say("notice_waiting", language, reason=value(each.reason, language))
             if each.told_at is None
             else say("notice_told", language, date=day(each.told_at, language), reason=value(each.reason, language))
             for each in export.notices
         ]
-        return "; ".join([line, about, *told])
+        return "; ".join([line, approved, about, *told])
+
+    def _handed_out(self, handed: HandedOut) -> str:
+        label, scale = self.labels.get(handed.score, handed.score), scale_of(handed.score)
+        if handed.value is None:
+            return label
+        said = in_words(handed.value, scale, self.language)
+        if handed.low is not None and handed.high is not None:
+            ends = {name: in_words(end, scale, self.language) for name, end in (("low", handed.low), ("high", handed.high))}
+            said += f" ({say('score_interval', self.language, **ends)})"
+        return self._pair(label, said)
 
     def _file(self, place: str, path: str, lines: Sequence[str]) -> list[str]:
         holds = place_words(place, self.language)
         return [say("file_line", self.language, holds=holds[:1].upper() + holds[1:], path=path), *lines]
+
+
+def scale_of(score: str) -> str:
+    """Return on which scale a score is told, by its name: that of a topic is a probability."""
+    return "probability" if score.startswith("affinity:") else "uplift"
 
 
 _HEADS = {

@@ -31,6 +31,7 @@ NAMES: Mapping[str, Said] = MappingProxyType(
         "events": _name(
             "What you said of the use of your data", "Ce que vous avez dit de l'usage de vos données", "Wat u over het gebruik van uw gegevens hebt gezegd"
         ),
+        "retention": _name("How long it is kept", "Combien de temps c'est conservé", "Hoe lang het wordt bewaard"),
         "vector": _name("What was worked out of it", "Ce qui en a été calculé", "Wat eruit is berekend"),
         "scores": _name("Scores, and why", "Les scores, et pourquoi", "Scores, en waarom"),
         "answers": _name("Who was answered what about you", "Qui a reçu quelle réponse à votre sujet", "Wie welk antwoord over u kreeg"),
@@ -48,6 +49,10 @@ NAMES: Mapping[str, Said] = MappingProxyType(
         "source": _name("source", "source", "bron"),
         "place": _name("place", "emplacement", "plaats"),
         "held_how": _name("kept", "conservation", "bewaartermijn"),
+        "until_source_expired": _name("the end of its source", "fin de sa source", "het einde van de bron"),
+        "until_kind": _name("the limit of its kind", "limite de ce genre", "de grens van deze soort"),
+        "until_source_type": _name("the limit of such sources", "limite de telles sources", "de grens van zulke bronnen"),
+        "until_interactions": _name("the limit of all rows", "limite de toutes les lignes", "de grens van alle rijen"),
         "reasons": _name("Reasons", "Raisons", "Redenen"),
         "control": _name("not contacted, to compare with", "pas de contact, pour comparer", "geen contact, om mee te vergelijken"),
         "yes": _name("yes", "oui", "ja"),

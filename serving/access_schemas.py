@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from features.permission.retention import Reason
 from features.vocabulary import Language
 from serving.schemas import Person
 
@@ -51,13 +52,34 @@ class HeldSource:
 
 @dataclass(frozen=True, slots=True)
 class HeldRow:
-    """One row of a stored table. `source` is the id of its source; `earlier` says that a later row has taken its place and only past versions hold it."""
+    """One row of a stored table. `source` is the id of its source; `earlier` says that a later row has taken its place and only past versions hold it.
+
+    `kept_until` is when it ends by itself, and `kept_by` whose limit that is; both are null where it has none of its own (`HeldRetention`).
+    """
 
     table: str
     values: dict[str, Any]
     source: str | None
     kept_until: datetime | None
     earlier: bool = False
+    kept_by: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRetention:
+    """How long data are kept: the limits of rows in days, and when everything goes because nothing was heard of this person, null where no day is set.
+
+    `heard_at`: when they were last heard of, or since when they are known; `member`: as long as they are one, nothing goes for that reason.
+    """
+
+    interactions: int | None
+    kinds: dict[str, int]
+    source_types: dict[str, int]
+    inactive_days: int
+    heard_at: datetime | None
+    inactive_on: datetime | None
+    member: bool
+    words: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,16 +208,32 @@ class HeldNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class HandedOut:
+    """One score that stood in a row of a file, with its interval; `value` is null where the log does not tell it."""
+
+    score: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class HeldExport:
-    """One file that held a row of this person, and the named recipient who got it; `reference` is the row's name in it."""
+    """One file that held a row of this person, the named recipient who got it, and who approved that; `reference` is the row's name in it.
+
+    The row held the person's id, the reference, `values` with their bands and models, and `as_of`, the time they are of.
+    """
 
     export_id: str
     reference: str
     at: datetime
     recipient: str
     outside: bool
+    approver: str
     use: dict[str, Any] | None
     scores: list[str]
+    as_of: datetime
+    values: list[HandedOut]
     notices: list[HeldNotice]
 
 
@@ -221,8 +259,8 @@ class CheckedPlace:
 class HeldData:
     """Everything that is held of one person (GDPR, article 15). `state`: `nothing` where nothing is, `erased` where they were erased, and nothing else is said.
 
-    `consents` is JSON-LD. `own_vector` is what was worked out of this organisation's own rows alone, for online targeting.
-    `token` is the random name of the person in ledger and log. `notes` say what could not be answered from.
+    `consents` is JSON-LD. `token` is the random name of the person in ledger and log. `notes` say what could not be answered from.
+    `own_vector` holds those numbers of own rows alone that are not the same in `vector`; `own_vector_as_of` is null where there is no such vector.
     """
 
     person: str
@@ -237,6 +275,7 @@ class HeldData:
     token: str | None = None
     rows: tuple[HeldRow, ...] = ()
     sources: tuple[HeldSource, ...] = ()
+    retention: HeldRetention | None = None
     uses: tuple[HeldUse, ...] = ()
     vector_as_of: datetime | None = None
     vector: tuple[HeldFeature, ...] = ()

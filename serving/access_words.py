@@ -48,11 +48,56 @@ SENTENCES: Mapping[str, Said] = MappingProxyType(
         "made": _say("Made on {date} for {person}.", "Établi le {date} pour {person}.", "Gemaakt op {date} voor {person}."),
         "reference": _say("Reference: {reference}", "Référence : {reference}", "Kenmerk van dit antwoord: {reference}"),
         "none": _say("None.", "Aucun élément.", "Geen."),
-        "kept_until": _say("kept until {date}", "conservé jusqu'au {date}", "bewaard tot {date}"),
-        "kept": _say(
-            "no end was set: kept until it is erased",
-            "pas de date de fin : conservé jusqu'à son effacement",
-            "geen einddatum bepaald: bewaard tot het gewist wordt",
+        "kept_until": _say(
+            "used until {date}, to be deleted then ({reason})",
+            "utilisé jusqu'au {date}, à supprimer alors ({reason})",
+            "gebruikt tot {date}, dan te verwijderen ({reason})",
+        ),
+        "valid_until": _say("valid until {date}", "valable jusqu'au {date}", "geldig tot {date}"),
+        "kept": _say("no end of its own was set", "pas de date de fin propre", "geen eigen einddatum bepaald"),
+        "limit_interactions": _say(
+            "What you did and what was sent to you is used for {days} days, and then to be deleted.",
+            "Ce que vous avez fait et ce qui vous a été envoyé sert pendant {days} jours, puis est à supprimer.",
+            "Wat u deed en wat u is gestuurd, wordt {days} dagen gebruikt en is dan te verwijderen.",
+        ),
+        "limit_kind": _say("Of it, {kind}: {days} days.", "Dont {kind} : {days} jours.", "Daarvan {kind}: {days} dagen."),
+        "limit_source_type": _say(
+            "Of it, what came from sources of the type \u201c{kind}\u201d: {days} days.",
+            "Dont ce qui vient de sources du type « {kind} » : {days} jours.",
+            "Daarvan wat uit bronnen van de soort \u201c{kind}\u201d komt: {days} dagen.",
+        ),
+        "limit_source": _say(
+            "Where a source ends earlier, its rows end with it. The earliest end of a row holds, and stands beside it.",
+            "Si une source prend fin plus tôt, ses lignes finissent avec elle. La fin la plus proche vaut, et figure à côté de chaque ligne.",
+            "Eindigt een bron eerder, dan eindigen haar rijen mee. Het vroegste einde van een rij geldt en staat erbij.",
+        ),
+        "limit_source_only": _say(
+            "Single rows have no limit of their own; where a source ends, its rows end with it.",
+            "Les lignes n'ont pas de limite propre ; si une source prend fin, ses lignes finissent avec elle.",
+            "Aparte rijen hebben geen eigen grens; eindigt een bron, dan eindigen haar rijen mee.",
+        ),
+        "inactive_on": _say(
+            "If nothing is heard of you, all of it is to be deleted on {date}: {days} days after you were last heard of.",
+            "Sans nouvelles de vous, tout est à supprimer le {date} : {days} jours après les dernières.",
+            "Als er niets van u vernomen wordt, is alles te verwijderen op {date}: {days} dagen nadat het laatst iets van u is vernomen.",
+        ),
+        "inactive_member": _say(
+            "As long as you are a member, silence ends nothing; afterwards, {days} days without hearing of you do.",
+            "Tant que vous êtes membre, le silence ne met fin à rien ; ensuite, {days} jours sans nouvelles de vous y mettent fin.",
+            "Zolang u lid bent, maakt stilte nergens een einde aan; daarna doen {days} dagen zonder iets van u te vernemen dat wel.",
+        ),
+        "inactive_undated": _say(
+            "It is not on record since when you are known, so no day is set on which all of it is to be deleted.",
+            "La date depuis laquelle vous êtes connu n'est pas conservée : aucun jour n'est fixé pour tout supprimer.",
+            "Sinds wanneer u bekend bent, is niet vastgelegd; er is dus geen dag bepaald waarop alles te verwijderen is.",
+        ),
+        "kept_for_good": _say(
+            "What you said of the use of your data, what was answered about you, and to whom they were handed stays as proof; once you are erased, "
+            "nothing leads from it to you.",
+            "Ce que vous avez dit de l'usage de vos données, les réponses données et leurs destinataires restent comme preuve ; après votre effacement, "
+            "rien n'y mène plus à vous.",
+            "Wat u over het gebruik van uw gegevens zei, wat over u is geantwoord en aan wie ze zijn gegeven, blijft als bewijs; bent u gewist, dan "
+            "leidt daaruit niets meer naar u.",
         ),
         "earlier": _say(
             "earlier version, replaced since, still in the archive of the table",
@@ -174,10 +219,21 @@ SENTENCES: Mapping[str, Said] = MappingProxyType(
             "Calculé d'après les lignes ci-dessus le {date} ; {left} autres nombres disent qu'il n'y a rien à compter.",
             "Berekend uit de rijen hierboven op {date}; {left} andere getallen zeggen dat er niets te tellen valt.",
         ),
-        "own_vector_of": _say(
-            "For online messages, worked out on {date} from what we collected ourselves alone; {left} further numbers say that there is nothing to count.",
-            "Pour le ciblage en ligne, calculé le {date} d'après nos seules propres collectes ; {left} autres nombres disent qu'il n'y a rien à compter.",
-            "Voor berichten online, op {date} berekend uit wat wij zelf verzamelden; {left} andere getallen zeggen dat er niets te tellen valt.",
+        "own_same": _say(
+            "For online messages to picked people only what the organisation itself collected counts; worked out from it on {date}, every number is the same.",
+            "Pour les messages en ligne ciblés, seul compte ce que l'organisation a recueilli elle-même ; calculé ainsi le {date}, chaque nombre est le même.",
+            "Voor online berichten aan gekozen mensen telt alleen wat de organisatie zelf verzamelde; daaruit berekend op {date} is elk getal hetzelfde.",
+        ),
+        "own_differs": _say(
+            "For online messages to picked people only what the organisation itself collected counts; worked out from that on {date}, these are not the same:",
+            "Pour les messages en ligne ciblés, seul compte ce que l'organisation a recueilli elle-même ; calculés ainsi le {date}, ceux-ci diffèrent :",
+            "Voor online berichten aan gekozen mensen telt alleen wat de organisatie zelf verzamelde; daaruit berekend op {date} zijn deze anders:",
+        ),
+        "approved_by": _say("approved by {approver}", "approuvé par {approver}", "goedgekeurd door {approver}"),
+        "in_the_row": _say(
+            "the row held your identifier, the name {reference}, and from what was known on {as_of}: {scores}",
+            "la ligne contenait votre identifiant, le nom {reference} et, d'après ce qui était connu le {as_of} : {scores}",
+            "de rij bevatte uw kenmerk, de naam {reference} en, uit wat bekend was op {as_of}: {scores}",
         ),
         "export_line": _say(
             "{date}: to {recipient} ({where}), for: {use}",

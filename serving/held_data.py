@@ -34,6 +34,7 @@ from serving.access_names import place as place_words
 from serving.access_schemas import CheckedPlace, HeldAnswer, HeldData, HeldEvent, HeldFeature, HeldFile, HeldRow, HeldUse
 from serving.access_words import PLACES_TOLD, number, say
 from serving.champion import Champion, ChampionError, in_office
+from serving.held_retention import held_retention
 from serving.held_rows import LINES, NAMED, Known, answered, exported, known, named_files, parsed, table_rows
 from serving.held_scores import Allowed, held_scores
 from serving.loaded import Loaded, fitted_on_special
@@ -59,10 +60,7 @@ ANSWERED: Mapping[str, Answered] = {
 
 @dataclass(frozen=True)
 class Records:
-    """What an answer is read from: the workspace's stores, and what scores now. `most_built` as of `serving.past_scores`.
-
-    `own` are the vectors of own rows alone, where they are published: what online targeting is answered from.
-    """
+    """What an answer is read from: the workspace's stores, and what scores now. `own` and `most_built` as of `serving.past_scores`."""
 
     workspace: Workspace
     store: Store
@@ -81,8 +79,16 @@ class Records:
                 champions[pointer.parent.name] = in_office(pointer.parent, workspace.signing_key())
             except (ChampionError, OSError):
                 continue
-        vectors, own = (_opened(folder) for folder in (workspace.vectors, workspace.own_vectors))
-        return cls(workspace, store, Permission(workspace, store), vectors, champions, own=own if own is not None and own.own else None)
+        vectors, own = _opened(workspace.vectors), _opened(workspace.own_vectors)
+        own = own if own is not None and own.own else None
+        return cls(workspace, store, Permission(workspace, store), vectors, champions, own=own)
+
+
+def _opened(folder: Path) -> Vectors | None:
+    try:
+        return open_current(folder)
+    except (VectorsError, OSError):
+        return None
 
 
 @dataclass
@@ -133,16 +139,18 @@ def _own_language(rows: Sequence[HeldRow]) -> Language | None:
 def _told(asked: _Asked, rows: list[HeldRow]) -> HeldData:
     """Return what is held of somebody who was not erased, without the sources of the rows."""
     records, token = asked.records, asked.known.token
-    vector, lines = _vector(asked, records.vectors, records.workspace.vectors), answered(records.store, token)
-    own_vector = _vector(asked, records.own, records.workspace.own_vectors)
+    lines = answered(records.store, token)
+    vector, own = _vector(asked, records.vectors, records.workspace.vectors), _vector(asked, records.own, records.workspace.own_vectors)
+    differing = tuple(feature for feature in own if feature not in frozenset(vector))
     recorded = records.permission.ledger.of_person(asked.person)
-    exports, (files, unreadable) = exported(records.store, token), named_files(records.workspace.root, asked.person)
+    exports, (files, unreadable) = exported(records.store, token, lines), named_files(records.workspace.root, asked.person)
     notes = [say("unreadable", asked.language, paths=", ".join(unreadable))] if unreadable else []
-    counts = {"rows": len(rows), "vector": len(vector) + len(own_vector), "events": len(recorded), "answers": len(lines), "exports": len(exports)}
+    counts = {"rows": len(rows), "vector": len(vector) + len(own), "events": len(recorded), "answers": len(lines), "exports": len(exports)}
     empty = replace(_empty(asked), checked=_checked(asked, counts, files))
     if not (any(counts.values()) or files or token):
         return replace(empty, notes=(*notes, say("beyond", asked.language)))
     group = records.permission.group(pa.array([asked.person], pa.large_string()))
+    events = tuple(map(_event, recorded))
     return replace(
         empty,
         state="held",
@@ -150,26 +158,20 @@ def _told(asked: _Asked, rows: list[HeldRow]) -> HeldData:
         known_since=asked.known.since,
         token=token,
         rows=tuple(rows),
+        retention=held_retention(rows, events, records.workspace.vocabulary, asked.language),
         uses=tuple(_use(asked, group, name, use) for name, use in records.workspace.permission.uses.items()),
         vector_as_of=records.vectors.as_of if vector and records.vectors is not None else None,
         vector=vector,
-        events=tuple(map(_event, recorded)),
+        own_vector_as_of=records.own.as_of if own and records.own is not None else None,
+        own_vector=differing,
+        events=events,
         consents=consent_records(asked.person, recorded, controller=empty.controller),
         answers=tuple(_answer(line, asked.language) for line in lines),
-        own_vector_as_of=records.own.as_of if own_vector and records.own is not None else None,
-        own_vector=own_vector,
         scores=held_scores(asked.person, lines, _past(records), _past(records, own=True), language=asked.language, allowed=_allowed(asked, group)),
         exports=tuple(exports),
         files=tuple(files),
         notes=(*asked.notes, *notes, say("beyond", asked.language)),
     )
-
-
-def _opened(folder: Path) -> Vectors | None:
-    try:
-        return open_current(folder)
-    except (VectorsError, OSError):
-        return None
 
 
 def _past(records: Records, *, own: bool = False) -> PastScores:
@@ -178,7 +180,7 @@ def _past(records: Records, *, own: bool = False) -> PastScores:
 
 
 def _vector(asked: _Asked, vectors: Vectors | None, folder: Path) -> tuple[HeldFeature, ...]:
-    """Return every number of the published vector in words."""
+    """Return every number of the person's vector, of those published in a folder, in words."""
     vocabulary = asked.records.workspace.vocabulary
     if vectors is None:
         if (folder / "CURRENT").exists():
@@ -199,7 +201,7 @@ def _vector(asked: _Asked, vectors: Vectors | None, folder: Path) -> tuple[HeldF
 
 
 def _use(asked: _Asked, group: Group, name: str, use: Use) -> HeldUse:
-    decisions = group.decide(np.zeros(1, dtype=np.int64), use, asked.at, needs_third_party=asked.records.own is None)
+    decisions = group.decide(np.zeros(1, dtype=np.int64), use, asked.at, needs_third_party=_third_party(asked, use))
     rule, event, source = decisions.forbidding(0), int(decisions.event[0]), int(decisions.source[0])
     return HeldUse(
         name,
@@ -214,6 +216,11 @@ def _use(asked: _Asked, group: Group, name: str, use: Use) -> HeldUse:
     )
 
 
+def _third_party(asked: _Asked, use: Use) -> bool:
+    """Return whether a use is answered from rows from elsewhere too, as the server says: online targeting is not, where there are vectors of own rows."""
+    return use.channel_class != "online_targeted" or asked.records.own is None
+
+
 def _allowed(asked: _Asked, group: Group) -> Allowed:
     """Return what says whether a score of now may be worked out for the use that an earlier one was asked for; nothing is, where no use was stated."""
     records = asked.records
@@ -226,7 +233,8 @@ def _allowed(asked: _Asked, group: Group) -> Allowed:
         except ValidationError:
             return f"{say('use_unstated', asked.language)}."
         among = special_scores(loaded, [score], use)
-        rule = group.decide(np.zeros(1, dtype=np.int64), use, asked.at, special=bool(among), needs_third_party=records.own is None).forbidding(0)
+        question = {"special": bool(among), "needs_third_party": _third_party(asked, use)}
+        rule = group.decide(np.zeros(1, dtype=np.int64), use, asked.at, **question).forbidding(0)
         return None if rule is None else rule.text.words(asked.language)
 
     return forbidden

@@ -17,10 +17,11 @@ from features.database.schema import ANSWERS, DECISIONS, EXPORT_PEOPLE, EXPORTS,
 from features.database.store import Store
 from features.history import History, HistoryError
 from features.permission.places import files
+from features.permission.retention import End, Retention
 from features.permission.scanning import UnreadableError, held_by_bytes, held_by_file, needles
 from features.permission.subjects import Subjects
 from features.tables import STORED
-from serving.access_schemas import HeldExport, HeldFile, HeldNotice, HeldRow, HeldSource
+from serving.access_schemas import HandedOut, HeldExport, HeldFile, HeldNotice, HeldRow, HeldSource
 
 LINES = ("rejects", "draws")
 """Places whose files are lines about people: those lines are given."""
@@ -49,17 +50,25 @@ def known(store: Store, subjects: Subjects, person: str) -> Known:
 
 
 def table_rows(history: History, person: str) -> tuple[list[HeldRow], list[HeldSource]]:
-    """Return a person's rows of every stored table, of past versions too, and the sources they name. Raises HistoryError."""
+    """Return a person's rows of every stored table, of past versions too, each with its end, and the sources they name. Raises HistoryError."""
     found = [(table, row, earlier) for table in STORED if table != "sources" for row, earlier in _rows(history, table, person)]
     named = {str(row["source_id"]): None for _, row, _ in found if row.get("source_id")}
     sources = _sources(history, list(named))
-    return [HeldRow(table, row, row.get("source_id"), kept_until(row, sources), earlier) for table, row, earlier in found], list(sources.values())
+    rows = []
+    for table, row, earlier in found:
+        end = row_end(table, row, sources, history.vocabulary.retention)
+        until, by = (None, None) if end is None else (end.at, end.reason)
+        rows.append(HeldRow(table, row, row.get("source_id"), until, earlier, by))
+    return rows, list(sources.values())
 
 
-def kept_until(row: dict[str, Any], sources: dict[str, HeldSource]) -> datetime | None:
-    """Return until when a row is kept: until its source ends; None where no end was set."""
+def row_end(table: str, row: Mapping[str, Any], sources: Mapping[str, HeldSource], retention: Retention) -> End | None:
+    """Return until when a row counts, by the end of its source and, of an interaction, the limits of `[retention]`; None where it has no end of its own."""
     source = sources.get(str(row.get("source_id")))
-    return None if source is None else source.kept_until
+    expires, source_type = (None, None) if source is None else (source.kept_until, source.type)
+    if table != "interactions":
+        return retention.end(expires_at=expires)
+    return retention.end(expires_at=expires, occurred_at=row["occurred_at"], kind=row["kind"], source_type=source_type)
 
 
 def _rows(history: History, table: str, person: str) -> Iterable[tuple[dict[str, Any], bool]]:
@@ -110,8 +119,8 @@ def answered(store: Store, token: str | None) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def exported(store: Store, token: str | None) -> list[HeldExport]:
-    """Return every export that held a row of a person, newest first, with the notices to its recipient. Raises StoreError."""
+def exported(store: Store, token: str | None, lines: Sequence[Mapping[str, Any]]) -> list[HeldExport]:
+    """Return every export that held a row of a person, newest first, with the notices to its recipient; `lines` are those of `answered`. Raises StoreError."""
     if token is None:
         return []
     query = (
@@ -125,13 +134,24 @@ def exported(store: Store, token: str | None) -> list[HeldExport]:
         notices: dict[str, list[HeldNotice]] = {row.reference: [] for row in rows}
         for row in connection.execute(select(NOTICES).where(NOTICES.c.reference.in_(list(notices))).order_by(NOTICES.c.at)):
             notices[row.reference].append(HeldNotice(row.reason, row.at, row.told_at))
-    return [_export(row, notices[row.reference]) for row in rows]
+    return [_export(row, notices[row.reference], lines) for row in rows]
 
 
-def _export(row: Any, notices: list[HeldNotice]) -> HeldExport:
+def _export(row: Any, notices: list[HeldNotice], lines: Sequence[Mapping[str, Any]]) -> HeldExport:
     scores, use = parsed(row.scores), parsed(row.use)
     listed = [str(each) for each in scores] if isinstance(scores, list) else [str(row.scores)]
-    return HeldExport(row.export_id, row.reference, row.at, row.recipient, row.outside, use if isinstance(use, dict) else None, listed, notices)
+    values, stated = [_handed_out(row, score, lines) for score in listed], use if isinstance(use, dict) else None
+    return HeldExport(row.export_id, row.reference, row.at, row.recipient, row.outside, row.approver, stated, listed, row.as_of, values, notices)
+
+
+def _handed_out(row: Any, score: str, lines: Sequence[Mapping[str, Any]]) -> HandedOut:
+    """Return what a row of a file said of a score: the last that the log has of an export before it was handed out, by a model of the file, as of its time."""
+    models = parsed(row.models)
+    digests = {model.get("digest") for model in models if isinstance(model, dict)} if isinstance(models, list) else set()
+    for line in lines:
+        if (line["route"], line["score"], line["as_of"]) == ("export", score, row.as_of) and line["at"] <= row.at and line["digest"] in digests:
+            return HandedOut(score, line["value"], line["low"], line["high"])
+    return HandedOut(score, None, None, None)
 
 
 def parsed(text: str | None) -> Any:

@@ -1,9 +1,11 @@
-"""How long rows count (rule L25): `[retention]` of audience.toml, and what is this organisation's own collection (rule L3). Pure settings."""
+"""How long rows count (rule L25): `[retention]` of audience.toml, and what is this organisation's own collection (rule L3). Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +14,8 @@ INACTIVE_DAYS = 1095
 OWN = ("from_person", "observed")
 """Values of `collected_how` that are this organisation's own collection: given by the person, or seen by the organisation itself."""
 
+Reason = Literal["source_expired", "kind", "source_type", "interactions"]
+"""Whose limit is the earliest: the source's end, or a limit of `[retention]`."""
 Days = Annotated[int, Field(strict=True, ge=1, le=36_525)]
 
 
@@ -34,3 +38,26 @@ class Retention(BaseModel):
         """What decides which rows enter a vector, as JSON-able values; empty where no row has a limit."""
         said = self.model_dump(mode="json", exclude={"inactive_days"})
         return {name: value for name, value in said.items() if value}
+
+    def end(self, *, expires_at: datetime | None, occurred_at: datetime | None = None, kind: str | None = None, source_type: str | None = None) -> End | None:
+        """Return when a row ends: an interaction, or without `occurred_at` a row that has the end of its source alone; None where nothing limits it.
+
+        The counterpart, of one row, of `features.entering`; of several limits that end together the first of Reason is told.
+        """
+        found = [] if expires_at is None else [End(expires_at, "source_expired")]
+        if occurred_at is not None:
+            limits: dict[Reason, int | None] = {
+                "kind": self.kinds.get(kind or ""),
+                "source_type": self.source_types.get(source_type or ""),
+                "interactions": self.interactions,
+            }
+            found += [End(occurred_at + timedelta(days=days), reason) for reason, days in limits.items() if days is not None]
+        return min(found, key=lambda end: end.at, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Until when a row counts, and whose limit that is."""
+
+    at: datetime
+    reason: Reason

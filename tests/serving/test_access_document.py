@@ -18,6 +18,7 @@ from serving.access_html import html
 from serving.access_pdf import PdfError, pdf
 from serving.access_schemas import (
     CheckedPlace,
+    HandedOut,
     HeldAnswer,
     HeldData,
     HeldEvent,
@@ -26,6 +27,7 @@ from serving.access_schemas import (
     HeldFile,
     HeldNotice,
     HeldReason,
+    HeldRetention,
     HeldRow,
     HeldScore,
     HeldSource,
@@ -37,8 +39,10 @@ from serving.console.numbers import MINUS
 from tests.conftest import missing_tool
 from tests.serving.conftest import AUDIENCE_TOML, DOORSTEP
 
+HANDED = [HandedOut("affinity:housing", 0.437, None, None)]
 VOCABULARY = parse_vocabulary(tomllib.loads(AUDIENCE_TOML))
 AT = datetime(2026, 11, 1, 9, 5, tzinfo=UTC)
+UNTIL = datetime(2031, 3, 1, tzinfo=UTC)
 NASTY = "<script>alert(1)</script> & Œuvre Łódź"
 LETTER = {"interaction_id": "i-1", "person_id": "van:1", "occurred_at": AT, "received_at": AT, "kind": "letter_open", "channel": "email", "topic": "housing"}
 
@@ -61,19 +65,36 @@ def whole(language="en"):
         rows=(
             HeldRow("people", {"person_id": "van:1", "area": NASTY, "status": "former_member", "birth_year": 1975}, "forms", None),
             HeldRow("people", {"person_id": "van:1", "area": "older area"}, "forms", None, earlier=True),
-            HeldRow("interactions", LETTER | {"direction": "in", "collected_how": "observed", "is_machine": False, "value": 12.5}, "forms", None),
+            HeldRow(
+                "interactions", LETTER | {"direction": "in", "collected_how": "observed", "is_machine": False, "value": 12.5}, "forms", UNTIL, kept_by="kind"
+            ),
             HeldRow("assignments", {"experiment_id": "rent", "arm": "story", "probability": 0.5, "assigned_at": AT}, None, None),
             HeldRow("outcomes", {"experiment_id": "rent", "outcome": "signed", "value": 1.0, "measured_at": AT}, None, None),
         ),
         sources=(HeldSource("forms", "membership", "from_person", AT, "hash-of-notice", political_purpose_stated=True, kept_until=AT), HeldSource("gone")),
+        retention=HeldRetention(None, {}, {}, 1095, AT, None, member=False, words=[say("inactive_on", language, date=day(UNTIL, language), days="1,095")]),
         uses=(HeldUse("doorstep", DOORSTEP, "none 2026.1", allowed=False, code="objected", rule="L18", words="This person objected.", event=1, source=None),),
         vector_as_of=AT,
         vector=(HeldFeature("a", "frequency", 2.0, "2 letters opened so far"), HeldFeature("b", "frequency", 0.0, "no letter sent so far")),
+        own_vector_as_of=AT,
+        own_vector=(HeldFeature("a", "frequency", 1.0, "1 letter opened of own rows"),),
         events=(HeldEvent(1, "objected", "any", "email", AT, AT, None, AT, "gdpr_9_2_a", "wording-hash", None, None, "form 12", "http"),),
         answers=(HeldAnswer(*refused),),
         scores=(HeldScore(*made, reasons, "The parts add up.", other, other.words),),
         exports=(
-            HeldExport("e", "r", AT, "Printer & Sons", outside=True, use=DOORSTEP, scores=["affinity:housing"], notices=[HeldNotice("objected", AT, None)]),
+            HeldExport(
+                "e",
+                "ref-7",
+                AT,
+                "Printer & Sons",
+                outside=True,
+                approver="A. Lead",
+                use=DOORSTEP,
+                scores=["affinity:housing"],
+                as_of=AT,
+                values=HANDED,
+                notices=[HeldNotice("objected", AT, None)],
+            ),
         ),
         files=(HeldFile("draws", "experiments/rent/assignments.csv", ["person_id,arm", "van:1,story"]),),
         checked=(CheckedPlace("tables", "the stored tables", "looked through; rows: 5"),),
@@ -84,6 +105,7 @@ def whole(language="en"):
 SAID = (
     *("Housing Now", "van:1", "0f" * 16, "ab" * 16, "Łódź", "older area", "12", "hash-of-notice", "gone", "This person objected.", "2 letters opened so far"),
     *("form 12", "mail tool", "2 letters opened", "If it were so, high instead of low.", "The parts add up.", "Printer & Sons"),
+    *("A. Lead", "ref-7", "2031", "1,095", "1 letter opened of own rows"),
     *("experiments/rent/assignments.csv", "van:1,story", "looked through; rows: 5", "a neighbour's story"),
 )
 """What stands in the data and has to be on page and paper."""

@@ -10,12 +10,15 @@ import pytest
 from sqlalchemy import select
 
 from features.database.schema import ANSWERS, DECISIONS
+from features.history import History
 from features.permission.places import PLACES
+from features.publication import build_into
 from features.tables import STORED
 from features.vocabulary import LANGUAGES
 from features.workspace import Workspace
 from models.counterfactual import changed
 from serving import access_names, access_words, held_scores
+from serving.access_document import document
 from serving.access_schemas import HELD_DATA
 from serving.audit import ACCESS, AuditLog
 from serving.bands import band, cut
@@ -26,6 +29,7 @@ from serving.names import workspace_scores
 from serving.past_scores import TOLERANCE, Why
 from serving.schemas import Bands
 from serving.telling import told
+from tests.serving.conftest import DOORSTEP
 from tests.serving.ruled import erase, put, say
 from tests.serving.told import AS_OF, CANARY, EXPIRES, LATER, NOW, OTHER, ask, make, opened
 
@@ -87,9 +91,12 @@ def test_what_is_held_in_each_place_is_told(data):
     assert (event.evidence, event.wording_hash) == (f"letter of {CANARY}", "wording-1")
     assert data.consents["@graph"][0]["dpv:hasDataSubject"] == CANARY
     assert {answer.asked_by for answer in data.answers} == {f"tool of {CANARY}"}
-    assert [(export.recipient, export.reference, export.notices[0].reason) for export in data.exports] == [
-        (f"Printer of {CANARY}", f"row of {CANARY}"[:32], "objected")
-    ]
+    (export,) = data.exports
+    said = (export.recipient, export.approver, export.reference, export.use["purpose"], export.notices[0].reason, export.notices[0].told_at)
+    assert said == (f"Printer of {CANARY}", "A. Lead", f"row of {CANARY}"[:32], "campaign_messages", "objected", None)
+    scored = next(score for score in data.scores if score.as_of == AS_OF)
+    assert export.as_of == AS_OF
+    assert [(each.score, each.value, each.low) for each in export.values] == [("affinity:housing", scored.value, scored.low)]
     files = {file.path: file for file in data.files}
     assert set(files) == {
         "raw/people.csv",
@@ -99,6 +106,8 @@ def test_what_is_held_in_each_place_is_told(data):
         "truth/affinity.csv",
         "rejects/people-1.csv",
         "experiments/rent/assignments.csv",
+        "exports/printer.csv",
+        "exports/theirs.parquet",
     }
     assert files["experiments/rent/assignments.csv"].lines == ["person_id,arm", f"{CANARY},story"]
     assert len(files["rejects/people-1.csv"].lines) == 2
@@ -112,7 +121,15 @@ def test_each_row_says_where_it_came_from_and_until_when_it_is_kept(data):
     for row in data.rows:
         if row.table in {"people", "interactions"}:
             assert row.source in sources
-            assert row.kept_until == sources[row.source].kept_until
+    limited = [row for row in data.rows if row.values.get("kind") == "letter_open"]
+    assert {(row.kept_until - row.values["occurred_at"], row.kept_by) for row in limited} == {(timedelta(days=3650), "kind")}
+    assert {(row.kept_until, row.kept_by) for row in data.rows if row.values.get("kind") == "letter_sent"} == {(EXPIRES, "source_expired")}
+    assert {(row.kept_until, row.kept_by) for row in data.rows if row.table != "interactions"} == {(None, None)}
+    kept = data.retention
+    assert (kept.kinds, kept.interactions, kept.inactive_days, kept.member, kept.inactive_on) == ({"letter_open": 3650}, None, 1095, True, None)
+    assert kept.heard_at == max(row.values["occurred_at"] for row in limited)
+    assert kept.words[0] == "Of it, letters opened: 3,650 days."
+    assert any("As long as you are a member" in words for words in kept.words)
 
 
 def test_nothing_of_anybody_else_is_told(data, telling):
@@ -142,6 +159,56 @@ def test_what_would_bring_another_band_is_told_in_words(data):
         assert f"{score.other_band.band} instead of {score.band}" in score.other_band_words
         for new, old in zip(score.other_band.changes, score.other_band.instead_of, strict=True):
             assert new != old
+
+
+def bought(workspace):
+    """Store what a broker told of the canary and build the vectors of all and of own rows anew, a time apart; ask for an online use; return both times."""
+    broker = {"source_id": "list", "type": "broker", "collected_how": "third_party", "collected_at": AS_OF, "notice_hash": "abc"}
+    put(workspace, "sources", [broker | {"political_purpose_stated": True, "supports_sponsor": False}])
+    row = {"person_id": CANARY, "occurred_at": AS_OF, "received_at": AS_OF, "kind": "letter_open", "channel": "email", "topic": "housing", "direction": "in"}
+    more = {"source_id": "list", "collected_how": "third_party", "is_machine": False}
+    put(workspace, "interactions", [row | more | {"interaction_id": f"bought-{number}"} for number in range(9)])
+    history = History(workspace.tables, workspace.vocabulary)
+    every, own = LATER + timedelta(days=1), LATER + timedelta(days=2)
+    build_into(history, workspace.vocabulary, every, workspace.vectors)
+    build_into(history, workspace.vocabulary, own, workspace.own_vectors, own=True)
+    ask(workspace, [CANARY], ["affinity:housing"], NOW, use=DOORSTEP)
+    ask(workspace, [CANARY], ["affinity:housing"], NOW, use=DOORSTEP | {"channel_class": "online_targeted"})
+    return every, own
+
+
+def test_what_was_answered_from_own_rows_is_made_again_from_own_rows(copied, monkeypatch):
+    every, own = bought(copied)
+
+    def told():
+        found = tell(copied)
+        return found, {score.as_of: (score.explained, score.value) for score in found.scores if score.as_of in (every, own)}
+
+    found, scores = told()
+    assert [how for how, _ in scores.values()] == ["again", "again"]
+    assert scores[own][1] != scores[every][1]
+    assert next(use.code for use in found.uses if use.name == "party_online") != "third_party_source", "own rows are answered from"
+    assert found.own_vector_as_of == own
+    count = "count|kind=letter_open|channel=any|topic=housing|window=all"
+    (ours,), (alls,) = ([feature.value for feature in vector if feature.feature == count] for vector in (found.own_vector, found.vector))
+    assert alls == ours + 9
+    assert 0 < len(found.own_vector) < len(found.vector)
+    assert not set(found.own_vector) & set(found.vector)
+    shutil.rmtree(copied.own_vectors)
+    found, built = told()
+    assert built == scores, "built again from the tables, of own rows alone"
+    assert (found.own_vector_as_of, found.own_vector) == (None, ())
+    monkeypatch.setattr(held_scores, "_of_own", lambda _line: False)
+    assert told()[1][own][0] == "present", "of all rows another value comes out"
+
+
+def test_own_rows_that_are_all_rows_are_said_to_be_the_same(copied):
+    history = History(copied.tables, copied.vocabulary)
+    build_into(history, copied.vocabulary, LATER, copied.own_vectors, own=True)
+    found = tell(copied)
+    assert (found.own_vector_as_of, found.own_vector) == (LATER, ())
+    shown = document(found, copied.vocabulary)
+    assert any("every number is the same" in said for section in shown.sections for block in section.blocks for said in block.sentences)
 
 
 def test_the_model_itself_gives_the_other_band(made, data, monkeypatch):

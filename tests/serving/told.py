@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.database.schema import EXPORT_PEOPLE, EXPORTS, NOTICES
@@ -32,6 +34,7 @@ NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 EXPIRES = datetime(2099, 1, 1, tzinfo=UTC)
 CANARY, OTHER = "van:canary-07", "van:canary-070"
 PEOPLE = [CANARY, OTHER, *(f"van:{number:03}" for number in range(60))]
+LIMITS = "\n[retention]\nkinds = { letter_open = 3650 }\n"
 ATTRIBUTES = '\n[attributes.household]\ntype = "numeric"\nen = "household size"\nfr = "taille du ménage"\nnl = "gezinsgrootte"\n'
 SOURCES = [
     {"source_id": "forms", "type": "membership", "collected_how": "from_person", "collected_at": AS_OF - timedelta(days=900), "notice_hash": "abc123"},
@@ -68,7 +71,7 @@ def person_row(number, person, area):
 
 def make(root):
     """Return the workspace: two published vectors, the older and the newer, and a model in office that was fitted on the older."""
-    (root / "audience.toml").write_text(AUDIENCE_TOML + ATTRIBUTES)
+    (root / "audience.toml").write_text(AUDIENCE_TOML + ATTRIBUTES + LIMITS)
     workspace = Workspace.open(root)
     tables(workspace)
     permission = Permission(workspace, Store(workspace.database_url))
@@ -78,6 +81,7 @@ def make(root):
     model = TopicAffinity(num_trees=12, min_child_samples=5, random_state=0).fit(X, y, groups=list(X.index))
     promote(workspace, "affinity", "1", model, vectors)
     ask(workspace, [CANARY], ["affinity:housing"], LATER - timedelta(days=3))
+    ask(workspace, [CANARY], ["affinity:housing"], LATER - timedelta(days=2), route="export")
     build_into(permission.history, workspace.vocabulary, LATER, workspace.vectors)
     places(workspace)
     ask(workspace, [CANARY], ["affinity:*"], NOW)
@@ -86,7 +90,7 @@ def make(root):
     return workspace
 
 
-def ask(workspace, people, scores, at, use=DOORSTEP):
+def ask(workspace, people, scores, at, use=DOORSTEP, *, route="POST /v1/scores"):
     """Score people as the server does, recorded as it does, by a key named for whom it is about."""
     store = Store(workspace.database_url)
     permission, log = Permission(workspace, store), AuditLog(store, workspace.signing_key())
@@ -98,8 +102,8 @@ def ask(workspace, people, scores, at, use=DOORSTEP):
     permitted = permit(permission, loaded, asked.use, people=people, names=names, at=at)
     answer = score(loaded, asked, permitted, answer_id=new_answer_id(), now=at)
     key, _ = keys.create(store, f"tool of {people[0]}", ["scores"], now=at)
-    entry = Answer(answer.answer_id, at, "api", "POST /v1/scores", 200, key.key_id, None, names, answer.as_of, 1, log.decisions(answer.results, names))
-    log.record(replace(entry, basis=answer.permission))
+    entry = Answer(answer.answer_id, at, "api", route, 200, key.key_id, None, names, answer.as_of, 1, log.decisions(answer.results, names))
+    log.record(replace(entry, basis=answer.permission, preconditions=workspace.permission.preconditions))
     store.close()
     return answer
 
@@ -118,7 +122,9 @@ def places(workspace):
     events = [Event(person, "given", "campaign_messages", "any", at, **said, evidence=f"letter of {person}") for person in (CANARY, OTHER)]
     ledger.append(events, now=NOW, door="command")
     tokens = AuditLog(store, workspace.signing_key()).pseudonyms([CANARY, OTHER], now=NOW)
-    head = {"at": NOW, "outside": True, "approver": "A. Lead", "use": json.dumps(DOORSTEP), "scores": '["affinity:housing"]', "models": "{}", "people": 2}
+    pointer = json.loads((workspace.models / "affinity" / "champion.json").read_text())
+    models = json.dumps([{"name": "affinity", "version": "1", "digest": pointer["digest"]}])
+    head = {"at": NOW, "outside": True, "approver": "A. Lead", "use": json.dumps(DOORSTEP), "scores": '["affinity:housing"]', "models": models, "people": 2}
     head |= {"law": "none 2026.1 x", "ledger": 1, "tables": "{}", "as_of": AS_OF, "file_digest": "0" * 64}
     with store.write() as connection:
         for number, person in enumerate((CANARY, OTHER)):
@@ -134,9 +140,13 @@ def places(workspace):
         "truth/affinity.csv": f"person_id\n{CANARY}\n",
         "rejects/people-1.csv": f"file,line,column,reason\n{CANARY}.csv,2,status,no such status\n{OTHER}.csv,3,status,no such status\n",
         "experiments/rent/assignments.csv": f"person_id,arm\n{CANARY},story\n{OTHER},nothing\n",
+        "exports/printer.csv": f"person_id,reference\n{CANARY},row-1\n{OTHER},row-2\n",
+        "letters/printer.json": json.dumps(["row-1"]),
     }.items():
         (workspace.root / path).parent.mkdir(parents=True, exist_ok=True)
         (workspace.root / path).write_text(text)
+    for name, person in (("theirs", CANARY), ("others", OTHER)):
+        pq.write_table(pa.table({"person_id": [person], "reference": ["row-1"]}), workspace.root / "exports" / f"{name}.parquet", compression="zstd")
 
 
 def opened(workspace, **changed):
