@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from features.terminal import HERE, Bars, Folder, moment, now, table
+from features.terminal import HERE, Bars, Folder, moment, now, say_unmatched, table
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def vectors(
 
     opened = Workspace.open(workspace)
     history = History(opened.tables, opened.vocabulary)
+    say_unmatched(opened, history)
     if engine == "spark":
         if refresh or watch is not None:
             raise typer.BadParameter("--refresh and --watch are for vectors built on this machine: leave --engine spark out")

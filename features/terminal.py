@@ -6,9 +6,13 @@ import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
+
+if TYPE_CHECKING:
+    from features.history import History
+    from features.workspace import Workspace
 
 Folder = Annotated[Path, typer.Option("--workspace", "-w", envvar="AUDIENCE_WORKSPACE", help="The workspace's folder.")]
 HERE = Path()
@@ -93,3 +97,11 @@ def table(records: list[dict[str, Any]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def say_unmatched(workspace: Workspace, history: History) -> None:
+    """Say which limits of `[retention.source_types]` no stored source has, on standard error: such a word may be mistyped."""
+    if workspace.retention.source_types:
+        words = workspace.retention.unmatched(history.read("sources").column("type").to_pylist())
+        if words is not None:
+            typer.echo(words, err=True)

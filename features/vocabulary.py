@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from features.demobilisation import demobilising
+from features.permission import source_types
 from features.permission.retention import Retention
 from features.permission.special_columns import by_content, by_name
 
@@ -218,7 +219,21 @@ class Vocabulary(Frozen):
         for kept in self.retention.kinds:
             if kept not in kinds:
                 raise ValueError(f"[retention.kinds] {kept!r} is not among [kinds]{_did_you_mean(kept, kinds)}")
+        for kept in self.retention.source_types:
+            self._check_source_type(kept)
         return self
+
+    def _check_source_type(self, word: str) -> None:
+        """Raise ValueError for a limit of a type of source that is written otherwise: no row would ever have it.
+
+        Other words are free, as they are in the table `sources`: whether any source has them, `audience vectors` and `audience purge` say.
+        """
+        meant, declared = source_types.written(word), {item.id for item in self.source_types}
+        if meant != word:
+            raise ValueError(f"[retention.source_types] {word!r} is another word for {meant!r}, which sources are stored with: write that one")
+        known = declared | set(source_types.LAW)
+        if word not in known and difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.8):
+            raise ValueError(f"[retention.source_types] {word!r} is neither among [source_types] nor a type of the law{_did_you_mean(word, known)}")
 
     @model_validator(mode="after")
     def _times_are_well_formed(self) -> Vocabulary:

@@ -10,6 +10,7 @@ from typing import Any
 
 from features.permission.notice_settings import Party
 from features.permission.places import PLACES
+from features.permission.retention import Retention
 from features.permission.settings import PermissionSettings
 from features.tables import STATUSES, TABLES, columns
 from features.vocabulary import Vocabulary
@@ -56,7 +57,7 @@ def processing(
         "recipients": [dict(recipient) for recipient in recipients],
         "transfers": said.transfers,
         "retention": {
-            "rows": "until the expiry of their source (`sources.expires_at`), where it has one, and until erasure",
+            **_retention(vocabulary.retention),
             "scores": f"valid for {scores_valid_days} days",
             "log, ledger and register": "kept, the register for at least seven years; nothing in them leads to a person who was erased",
         },
@@ -100,6 +101,21 @@ def as_markdown(record: Mapping[str, Any]) -> str:
 
 def _data(vocabulary: Vocabulary) -> list[dict[str, Any]]:
     return [{"table": table.name, "meaning": table.meaning, "columns": [column.name for column in columns(table, vocabulary)]} for table in TABLES.values()]
+
+
+def _retention(retention: Retention) -> dict[str, str]:
+    """Return until when rows are kept and people are known, in words: what is past its limit enters no vector, and `audience purge` deletes it."""
+    limits = {"every interaction": retention.interactions}
+    limits |= {f"interactions of the kind {kind}": days for kind, days in retention.kinds.items()}
+    limits |= {f"interactions from sources of the type {source}": days for source, days in retention.source_types.items()}
+    told = {name: f"{days} days from the day of each" for name, days in limits.items() if days is not None}
+    return {
+        "rows": "until the expiry of their source (`sources.expires_at`), where it has one, or the earliest limit below; then they enter no vector, and "
+        "`audience purge` deletes them",
+        **told,
+        "people of whom nothing is heard": f"{retention.inactive_days} days from the last sign of life, members excepted; then `audience purge` deletes "
+        "everything of them but the proofs below",
+    }
 
 
 def _special(vocabulary: Vocabulary) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from features.terminal import HERE, Bars, Folder, now, table
+from features.terminal import HERE, Bars, Folder, now, say_unmatched, table
 from features.workspace import Workspace
 
 app = typer.Typer(rich_markup_mode=None)
@@ -18,11 +18,13 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def purge(apply: Annotated[bool, typer.Option("--apply", help="Delete it; else only tell.")] = False, workspace: Folder = HERE) -> None:
     """Tell what is past its limit, in counts; with --apply, delete it for good and write a signed report. Example: audience purge --apply."""
+    from features.history import History
     from features.permission.opening import opened as open_store
     from features.permission.purging import past
     from features.permission.purging import purge as delete
 
     opened, path = Workspace.open(workspace), None
+    say_unmatched(opened, History(opened.tables, opened.vocabulary))
     with closing(open_store(opened)) as store, Bars() as bars:
         if apply:
             found, path = delete(opened, store, now(), progress=bars)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -38,6 +38,12 @@ class Retention(BaseModel):
         """What decides which rows enter a vector, as JSON-able values; empty where no row has a limit."""
         said = self.model_dump(mode="json", exclude={"inactive_days"})
         return {name: value for name, value in said.items() if value}
+
+    def unmatched(self, types: Iterable[str]) -> str | None:
+        """Return in words which `source_types` no source is of, by the `types` of those that are stored; None where there is none such, or no source yet."""
+        stored = sorted(set(types))
+        words = sorted(set(self.source_types) - set(stored)) if stored else []
+        return f"[retention.source_types]: no stored source is of the type {', '.join(words)} (there: {', '.join(stored)})" if words else None
 
     def end(self, *, expires_at: datetime | None, occurred_at: datetime | None = None, kind: str | None = None, source_type: str | None = None) -> End | None:
         """Return when a row ends: an interaction, or without `occurred_at` a row that has the end of its source alone; None where nothing limits it.

@@ -32,6 +32,8 @@ _ALSO = {
     "partner": "partners, partner_list, partner_file, partenaire, partenaires",
     "voter_roll": "voter_rolls, voter_file, voter_list, voters_list, electoral_roll, electoral_register, liste_electorale, listes_electorales, kiezerslijst",
 }
+LAW = tuple(_ALSO)
+"""The types that the law has rules for."""
 _WORD_OF = {other: word for word, others in _ALSO.items() for other in others.split(", ")} | {word: word for word in _ALSO}
 
 RULES = (
@@ -66,6 +68,11 @@ def refused(columns: Mapping[str, pa.Array]) -> Iterator[Refused]:
         yield from _of_type(word, is_it, columns)
         if word not in FORBIDDEN:
             yield Refused(otherwise, "type", f"is another word for {word!r}: write that one, because the rules of law go by it")
+
+
+def written(word: str) -> str:
+    """Return the word to write for a type of source: the law's own where it is another word for that, else the word itself."""
+    return _meant(word) or word
 
 
 def _of_type(word: str, is_it: Mask, columns: Mapping[str, pa.Array]) -> Iterator[Refused]:

@@ -2,6 +2,7 @@
 
 from features.permission.places import PLACES
 from features.permission.processing import NEEDED, SECURITY, as_markdown, processing
+from features.permission.retention import Retention
 from features.permission.settings import parse_permission
 from features.tables import TABLES
 from features.vocabulary import parse_vocabulary
@@ -50,6 +51,22 @@ def test_it_says_what_is_declared():
         "30 days",
     ):
         assert words in text
+
+
+def test_how_long_data_are_kept_is_what_audience_toml_says():
+    limits = {"interactions": 1825, "kinds": {"gift": 400}, "source_types": {"event": 300}, "inactive_days": 700}
+    limited = VOCABULARY.model_copy(update={"retention": Retention(**limits)})
+    said = processing(limited, parse_permission({}), sources=[], recipients=[], scores_valid_days=14, name="Us")
+    kept = said["retention"]
+    assert (kept["every interaction"], kept["interactions of the kind gift"]) == ("1825 days from the day of each", "400 days from the day of each")
+    assert kept["interactions from sources of the type event"].startswith("300 days")
+    assert kept["people of whom nothing is heard"].startswith("700 days from the last sign of life, members excepted")
+    assert "expires_at" in kept["rows"]
+    assert kept["scores"] == "valid for 14 days"
+    assert all(f"- {name}: {words}" in as_markdown(said) for name, words in kept.items())
+    plain = made()["retention"]
+    assert not [name for name in plain if "interaction" in name]
+    assert plain["people of whom nothing is heard"].startswith("1095 days")
 
 
 def test_what_nobody_said_is_missing():

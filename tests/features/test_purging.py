@@ -160,9 +160,12 @@ def test_whoever_was_purged_may_come_in_again_and_an_objection_stands(kept):
 
 def test_the_command_tells_counts_and_deletes_only_when_it_is_told_to(kept):
     workspace, _ = kept
+    path = workspace.root / "audience.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("event = 300", "event = 300, fare = 30"), encoding="utf-8")
     first = CliRunner().invoke(audience.app, ["purge", "--workspace", str(workspace.root)])
     assert first.exit_code == 0, first.output
     assert "nothing was deleted: `audience purge --apply`" in first.stdout
+    assert "no stored source is of the type fare (there: event, membership, voter_roll)" in first.stderr
     assert not (workspace.root / "purges").exists()
     second = CliRunner().invoke(audience.app, ["purge", "--apply", "--workspace", str(workspace.root)])
     assert second.exit_code == 0, second.output

@@ -37,11 +37,23 @@ def test_limits_are_read():
         ("kinds = { gifts = 3 }", r"\[retention.kinds\] 'gifts' is not among \[kinds\]. Did you mean 'gift'"),
         ("kinds = { gift = 99999 }", "retention.kinds.gift: .*less than or equal to 36525"),
         ("source_types = 3", "retention.source_types: "),
+        ("source_types = { voter_file = 3 }", r"\[retention.source_types\] 'voter_file' is another word for 'voter_roll'.*write that one"),
+        ("source_types = { voter_rol = 3 }", r"'voter_rol' is neither among \[source_types\] nor a type of the law. Did you mean 'voter_roll'"),
+        ("source_types = { petitoin = 3 }\n[source_types.petition]\nen = 'petition'", "'petitoin' is neither.*Did you mean 'petition'"),
     ],
 )
 def test_faults_name_the_key_and_what_is_allowed(text, said):
     with pytest.raises(VocabularyError, match=said):
         parsed(f"[retention]\n{text}\n")
+
+
+def test_limits_of_types_that_no_source_is_of_are_named():
+    kept = Retention(source_types={"petition": 60, "partnership": 30, "event": 10})
+    assert kept.unmatched(["event", "petition", "membership"]) == (
+        "[retention.source_types]: no stored source is of the type partnership (there: event, membership, petition)"
+    )
+    assert kept.unmatched([]) is None, "before anything is imported"
+    assert kept.unmatched(kept.source_types) is None
 
 
 def test_only_limits_of_rows_make_published_vectors_stale():
