@@ -20,6 +20,7 @@ REMAINS = (
     ("suppressions", "a keyed hash of the id, so that a later import does not bring the person back"),
     ("ledger", "the events, by a number and a token that lead to nobody any more; what was sealed in them cannot be opened"),
     ("decisions", "what was answered, by a random token that leads to nobody any more: the log is never changed, and shows what was done before"),
+    ("people of exports", "names of rows in files that were handed out, by a token that leads to nobody any more: recipients are told of their rows by them"),
     ("base as a whole", "sums over everybody in the published vectors, until they are next built whole"),
 )
 

@@ -15,10 +15,11 @@ from features.database.store import Store, StoreError
 from features.history import History
 from features.imports import import_files
 from features.permission import erasing
-from features.permission.certificate import TrainedModel
+from features.permission.certificate import REMAINS, TrainedModel
 from features.permission.erasing import ErasingError, erase_people
 from features.permission.ledger import Event, Ledger
 from features.permission.live import Permission
+from features.permission.places import PLACES
 from features.permission.recipients import waiting
 from features.permission.signing import check
 from features.publication import open_current
@@ -162,6 +163,11 @@ def test_the_certificate_is_signed_and_names_nobody(workspace, store):
     for secret in (CANARY, subjects.hash_of(CANARY), "van:", str(workspace.root)):
         assert secret not in done.path.read_text()
     assert CANARY not in str(done)
+
+
+def test_what_is_kept_of_every_place_is_named():
+    kept = {place.name for place in PLACES if place.erasure == "kept"}
+    assert kept <= {what for what, _ in REMAINS}, "say in REMAINS of features/permission/certificate.py what remains in a place that is kept, and why"
 
 
 def test_recipients_are_named_and_have_to_be_told_of_rows_and_of_no_id(workspace, store, monkeypatch):

@@ -14,6 +14,8 @@ from features.database.schema import ANSWERS, DECISIONS, EXPORT_PEOPLE, EXPORTS
 from features.database.store import Store
 from features.permission.erasing import erase_people
 from features.permission.ledger import Event, Ledger
+from features.permission.notice import notice
+from features.permission.reach import reached
 from features.permission.recipients import letters, waiting
 from features.permission.register import Register
 from features.permission.use import Use
@@ -129,6 +131,31 @@ def test_the_register_and_the_log_say_what_was_done_and_name_nobody(server, fold
     assert b"van:00" not in held
     assert b"van_0001" not in held
     assert str(folder).encode() not in held
+
+
+def test_a_file_for_online_targeting_is_in_the_register_as_targeting_too_and_its_people_are_in_the_notice(server, folder):
+    online = Use(**DOORSTEP | {"channel_class": "online_targeted", "campaign_id": "housing"})
+    register = Register(server.store, server.key)
+
+    def of_exports():
+        return [entry for entry in register.entries("targeting") if entry.body["activity"] == "export"]
+
+    hand_out(server, folder / "doors.csv")
+    assert of_exports() == [], "nobody is targeted online"
+    done = hand_out(server, folder / "online.csv", use=online, top=70)
+    (targeting,), handed = of_exports(), registered(server)[-1]
+    assert (targeting.body["campaign"], targeting.body["use"]["purpose"], targeting.body["groups"]["scores"]) == (
+        "housing", "campaign_messages", ["affinity:housing"],
+    )  # fmt: skip
+    assert (handed.body["export_id"], handed.body["people"], handed.body["use"]) == (done.export_id, 70, online.model_dump(exclude_none=True))
+    assert targeting.seq < handed.seq, "it was there before the file"
+    told = notice("housing", [targeting], reached(server.store, "housing"), server.permission.settings, made_at=now())
+    (reach,) = told["reach"]
+    assert (reach["exports"], reach["people_handed_out"]["number"], reach["people_scored"]["number"]) == (1, 70, 600)
+    hand_out(server, folder / "again.csv", use=online, top=80)
+    assert len(of_exports()) == 1, "the same way of targeting has one entry"
+    (again,) = reached(server.store, "housing")
+    assert (again.exports, again.handed_out) == (2, 80), "who was in both files is counted once"
 
 
 def test_the_first_are_taken_and_a_band_is_a_band(server, made, folder):
