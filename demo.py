@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import resource
@@ -9,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import urllib.error
@@ -31,7 +34,7 @@ from training.simulation import UNTIL
 
 MARKER = ".made-by-audience-demo"
 TABLES = ("sources", "people", "consents", "interactions", "assignments", "outcomes")
-USE = "doorstep"
+USE, FIGURES = "doorstep", "figures"
 QUESTION = ("affinity:housing", "affinity:climate", "persuadability:*")
 ANSWERS = "count|kind=any-engagement|channel=any|topic=any|window=all"
 START_SECONDS = 90
@@ -74,8 +77,36 @@ def tour(command: Callable[..., Any], folder: Path, *, people: int, port: int, s
         raise DemoError(
             "the gate refused the affinity model, as its lines say, so there is nothing to serve; with few people that happens by chance: try more --people"
         )
+    run("aggregate", "--use", FIGURES, "--score", QUESTION[0], "--by", "band")
+    _say_what_is_held(workspace, command)
+    run("purge")
+    run("register", "--sync")
+    _say_the_register(command)
     print(f"\nTrained and promoted in {time.perf_counter() - began:.0f} s, {_peak_gigabytes():.1f} GB of memory at most.", flush=True)
     _serve(workspace, folder, port, stay=stay)
+
+
+def _say_what_is_held(workspace: Workspace, command: Callable[..., Any]) -> None:
+    """Ask for everything that is held of one person, who does not exist, and print the beginning and how much it is."""
+    person = _to_ask_about(workspace)[0]
+    print(f"\n$ echo {person} | audience access --language en --out answer.json", flush=True)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        asked, answer = Path(elsewhere) / "person.txt", Path(elsewhere) / "answer.json"
+        asked.write_text(person, encoding="utf-8")
+        command("access", "--file", asked, "--language", "en", "--out", answer)
+        held = json.loads(answer.read_text(encoding="utf-8"))
+    print(held["words"])
+    parts = {"rows": "rows", "sources": "sources", "events": "events", "vector": "numbers", "scores": "scores", "exports": "exports", "files": "files"}
+    told = [f"{len(held[part])} {words}" for part, words in parts.items()]
+    print(f"  {', '.join(told)}")
+    print("\n".join(f"  {words}" for words in held["retention"]["words"]))
+
+
+def _say_the_register(command: Callable[..., Any]) -> None:
+    print("\n$ audience register | wc -l", flush=True)
+    with contextlib.redirect_stdout(io.StringIO()) as lines:
+        command("register")
+    print(len(lines.getvalue().splitlines()))
 
 
 def _peak_gigabytes() -> float:

@@ -67,6 +67,16 @@ def test_shows_the_gate_refusing(demo):
 
 
 @pytest.mark.timeout(400)
+def test_shows_groups_what_is_held_of_one_person_what_is_past_its_limit_and_the_register(demo):
+    output = demo["output"]
+    assert re.search(r"^high +[\d,]+ +[\d,]+ +\d+\.\d%$", output, re.MULTILINE)
+    assert re.search(r"everything that .+ holds of you", output)
+    assert re.search(r"^  [1-9]\d* rows, [1-9]\d* sources, .* [1-9]\d* numbers, 0 scores", output, re.MULTILINE)
+    assert "nothing was deleted: `audience purge --apply` deletes it" in output
+    assert int(re.search(r"audience register \| wc -l\n(\d+)\n", output)[1]) > 12
+
+
+@pytest.mark.timeout(400)
 def test_never_leaves_the_machine(demo):
     assert demo["marks"].read_text() == ""
 
