@@ -20,9 +20,10 @@ from features.database.chain import START, canonical, chain_key, link
 from features.database.schema import REGISTER
 from features.database.store import Store
 
-EntryKind = Literal["targeting", "topic", "law_pack", "dpia", "risk_assessment"]
+EntryKind = Literal["targeting", "export", "topic", "law_pack", "dpia", "risk_assessment"]
 KINDS: tuple[EntryKind, ...] = get_args(EntryKind)
-"""`targeting`: what people were scored or picked with online. The others: what the organisation declared, and who answers for it."""
+"""`targeting`: what people were scored or picked with online. `export`: what was handed out, to whom, and who approved it. The others: what the organisation
+declared, and who answers for it."""
 _CHAINED = ("entry_id", "kind", "about", "at", "body")
 
 
@@ -56,7 +57,7 @@ class Register:
         self.store = store
         self._chain = chain_key(secret, "register")
 
-    def append(self, connection: Connection, kind: str, body: Mapping[str, Any], *, now: datetime, about: object = None) -> str:
+    def append(self, connection: Connection, kind: EntryKind, body: Mapping[str, Any], *, now: datetime, about: object = None) -> str:
         """Write an entry in a serial transaction and return its id; where the last of the kind and `about` (any JSON-able value) says the same, return its id.
 
         Without `about` the whole body is what it is about: then the same is never said twice.

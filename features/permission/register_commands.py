@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 
 Format = Literal["json", "html", "md"]
-_KINDS = "targeting, topic, law_pack, dpia or risk_assessment"
+_KINDS = "targeting, export, topic, law_pack, dpia or risk_assessment"
 
 
 @app.command()
@@ -63,6 +63,9 @@ def summary(kind: str, body: Mapping[str, Any]) -> str:
     if kind == "targeting":
         models = ", ".join(f"{each['model']} {each['version']}" for each in body["techniques"])
         return f"{body['campaign'] or '(no campaign)'}: {body['activity']}, {', '.join(body['parameters']['scores'])} by {models}"
+    if kind == "export":
+        outside = ", outside of the organisation" if body["outside"] else ""
+        return f"{body['people']:,} people to {body['recipient']}{outside}: {', '.join(body['scores'])}, approved by {body['approver']}"
     if kind == "topic":
         by = f"classed by {body['classed_by']}: {body['why']}" if body["classed_by"] and body["why"] else "classed by nobody, with no reason"
         return f"{body['topic']}: {body['sensitivity']}, {by}" + ("; special for political actors" if body["special_for_political_actors"] else "")

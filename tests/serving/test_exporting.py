@@ -17,7 +17,8 @@ from features.permission.ledger import Event, Ledger
 from features.permission.notice import notice
 from features.permission.reach import reached
 from features.permission.recipients import letters, waiting
-from features.permission.register import Register
+from features.permission.register import KINDS, Register
+from features.permission.register_commands import summary
 from features.permission.use import Use
 from features.workspace import Workspace, WorkspaceError
 from models import artefact
@@ -123,6 +124,8 @@ def test_the_register_and_the_log_say_what_was_done_and_name_nobody(server, fold
         "period": None,
     }
     assert (entry.body["use"], [model["name"] for model in entry.body["models"]]) == (DOORSTEP, ["affinity"])
+    assert summary(entry.kind, entry.body) == "60 people to Print shop X: affinity:housing, approved by A. Name"
+    assert entry.kind in KINDS
     answers = stored(server, ANSWERS)
     assert ({row["route"] for row in answers}, {row["activity"] for row in answers}, len(answers)) == ({"export"}, {"export"}, 3)
     assert verify(server.store, server.key, [], []).holds

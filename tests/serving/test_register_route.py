@@ -38,6 +38,7 @@ def test_the_register_comes_in_pages(served, reading):
     assert numbers == [entry["number"] for entry in whole["entries"]]
     topics = reading("/v1/register", kind="topic").json()["entries"]
     assert {entry["says"]["topic"] for entry in topics} == {"housing", "transport", "schools"}
+    assert reading("/v1/register", kind="export").json()["entries"] == []
     targeting = [entry["says"] for entry in reading("/v1/register", kind="targeting", limit=1000).json()["entries"]]
     assert [said["use"]["purpose"] for said in targeting if said["campaign"] == served.campaign] == ["campaign_messages", "fundraising"]
     assert "van:" not in json.dumps(whole)
