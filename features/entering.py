@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from features.layout import DAY
 from features.permission.retention import OWN
+from features.permission.source_types import is_own
 from features.vocabulary import Vocabulary
 
 NEVER = 2**62
@@ -36,8 +37,8 @@ Columns = Mapping[str, tuple[str, str]]
 class Entering:
     """What keeps stored rows out, by the records of the table `sources` (columns of SOURCES); `own`: all that this organisation did not collect itself.
 
-    An interaction is own where its `collected_how` is and its source is known and own too. Of people who came from a source that is known and not own, no more
-    is kept than since when they are known.
+    An interaction is own where its `collected_how` is and its source is known and own too (`source_types.is_own`). Of people who came from a source that is
+    known and not own, no more is kept than since when they are known.
     """
 
     vocabulary: Vocabulary
@@ -58,7 +59,7 @@ class Entering:
         """Return what the sources have to do with which rows enter and with what vectors say of them: where it changes, vectors do."""
         typed = bool(self.vocabulary.source_types) or bool(self.vocabulary.retention.source_types)
         found = (
-            (name, source["type"] if typed else None, source["expires_us"], (source["collected_how"] in OWN) if self.own else None)
+            (name, source["type"] if typed else None, source["expires_us"], is_own(source["type"], source["collected_how"]) if self.own else None)
             for name, source in self.sources.items()
         )
         return frozenset(mark for mark in found if any(part is not None for part in mark[1:]))
@@ -107,7 +108,8 @@ class Entering:
         return joined.select(*stored.columns, until_us=reduce(ibis.least, ends))
 
     def _named(self, *, own: bool) -> pa.Table:
-        return pa.table({"named": pa.array([name for name, source in self.sources.items() if (source["collected_how"] in OWN) == own], pa.string())})
+        named = [name for name, source in self.sources.items() if is_own(source["type"], source["collected_how"]) == own]
+        return pa.table({"named": pa.array(named, pa.string())})
 
 
 _LIMITS = {"limited": pa.string(), "expires_us": pa.int64(), "after_us": pa.int64()}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from features.history import History
 from features.permission.facts import ALWAYS, NEVER, UNKNOWN, Events, Facts, Integers, Sources
 from features.permission.rules import NOT_DIRECT
-from features.permission.source_types import ELSEWHERE
+from features.permission.source_types import is_own
 from features.tables import STATUSES
 
 _READ = ("interactions", "people", "sources")
@@ -66,11 +66,11 @@ def _sources(history: History, version: int) -> Sources:
 def _elsewhere(history: History, version: int, people: pa.LargeStringArray, sources: Sources) -> Integers:
     """Return from when on (n,) people have interactions from elsewhere, NEVER where they have none.
 
-    Those are from elsewhere whose row or source was collected from a third party or the public web, whose source is of a type that comes from there
-    (`source_types.ELSEWHERE`) or is not known; and from its expiry on, those of a source that expires.
+    Those are from elsewhere whose row was collected from a third party or the public web, whose source is not own (`source_types.is_own`)
+    or is not known; and from its expiry on, those of a source that expires.
     """
     ids = pa.array(sources.ids, pa.large_string())
-    not_own = [how in NOT_DIRECT or kind in ELSEWHERE for how, kind in zip(sources.collected_how, sources.types, strict=True)]
+    not_own = [not is_own(kind, how) for kind, how in zip(sources.types, sources.collected_how, strict=True)]
     begins = np.append(np.where(not_own, ALWAYS, sources.expires_us), ALWAYS)  # the last one stands for a source that is not known
     found = [(pa.array([], pa.large_string()), np.zeros(0, dtype=np.int64))]
     for path in history.files("interactions", version):

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from features.permission.retention import OWN
+
 Mask = NDArray[np.bool_]
 
 FORBIDDEN = ("public_authority_file", "employer_file", "scraped_public")
@@ -51,6 +53,11 @@ class Refused:
     rows: Mask
     column: str
     reason: str
+
+
+def is_own(kind: str, collected_how: str) -> bool:
+    """Return whether what a source of this type gave is this organisation's own collection: a contest's answers are not, though people gave them themselves."""
+    return collected_how in OWN and kind not in ELSEWHERE
 
 
 def refused(columns: Mapping[str, pa.Array]) -> Iterator[Refused]:

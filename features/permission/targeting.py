@@ -18,6 +18,7 @@ from features.permission.packs import Pack
 from features.permission.register import digest_of
 from features.permission.rules import NOT_DIRECT
 from features.permission.settings import PermissionSettings
+from features.permission.source_types import is_own
 from features.permission.use import Activity, Use
 
 Technique = Literal["gradient_boosted_trees", "uplift_stack", "uplift_learner"]
@@ -74,7 +75,7 @@ def targeting(
     """
     scores = sorted(score for model in models for score in model.scores)
     own_alone = any(rule.check == "not_own_collection" and rule.applies(use, activity, special=False) for rule in pack.in_force(day))
-    kinds = [kind for kind in source_kinds(sources.types, sources.collected_how) if not (own_alone and kind["collected_how"] in NOT_DIRECT)]
+    kinds = [kind for kind in source_kinds(sources.types, sources.collected_how) if not own_alone or is_own(kind["type"], kind["collected_how"])]
     confirmed = pack.confirmation(permission.confirmed)
     assessed = permission.risk_assessment
     body = {

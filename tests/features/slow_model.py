@@ -51,11 +51,13 @@ class SlowModel:
                 yield row["occurred_at"] + timedelta(days=days)
 
     def is_own(self, row):
-        source = self.sources.get(row["source_id"], {})
-        return row["collected_how"] in {"from_person", "observed"} and source.get("collected_how") in {"from_person", "observed"}
+        return row["collected_how"] in {"from_person", "observed"} and self.is_own_source(self.sources.get(row["source_id"], {}))
+
+    def is_own_source(self, source):
+        return source.get("collected_how") in {"from_person", "observed"} and source["type"] not in {"broker", "contest", "quiz", "partner", "voter_roll"}
 
     def from_elsewhere(self, person):
-        return person["source_id"] in self.sources and self.sources[person["source_id"]].get("collected_how") not in {"from_person", "observed"}
+        return person["source_id"] in self.sources and not self.is_own_source(self.sources[person["source_id"]])
 
     def topics(self, row):
         listed = [topic for topic in (row["topic"] or "").split(";") if topic in self.words.topic_ids]

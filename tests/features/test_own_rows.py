@@ -38,6 +38,7 @@ def made(tmp_path):
         (OWN | {"collected_how": "third_party"}, True),
         (OWN | {"collected_how": "public"}, True),
         (OWN | {"source_id": "never heard of"}, True),
+        (OWN | {"source_id": "s2"}, True),  # a broker's, however it says that it collected
     ],
 )
 def test_a_row_is_own_where_it_and_its_source_are(made, row, elsewhere):
