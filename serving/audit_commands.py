@@ -23,9 +23,10 @@ Copies = Annotated[list[Path] | None, typer.Option(help="A copy of checkpoints t
 
 @app.command()
 def verify(checkpoints: Copies = None, workspace: Folder = HERE) -> None:
-    """Check the whole log and the register; exit code 1 if one does not hold. Example: audience audit verify --checkpoints /mnt/elsewhere/checkpoints.jsonl."""
+    """Check log, ledger and register; exit code 1 if one does not hold. Example: audience audit verify --checkpoints /mnt/elsewhere/checkpoints.jsonl."""
     from serving.checkpoint_files import paths, read
     from serving.checkpoints import Signer
+    from serving.ledger_verification import verify_ledger
     from serving.register_verification import verify_register
     from serving.verification import verify as verify_log
 
@@ -45,10 +46,11 @@ def verify(checkpoints: Copies = None, workspace: Folder = HERE) -> None:
             [fault for _, faults in kept for fault in faults],
             progress=bars,
         )
+        ledger = verify_ledger(store, opened.signing_key(), progress=bars)
     register = verify_register(store, opened.signing_key(), [checkpoint for each, _ in kept for checkpoint in each])
-    for words in (*found.words(), *register.words()):
+    for words in (*found.words(), *ledger.words(), *register.words()):
         typer.echo(words)
-    if not (found.holds and register.holds):
+    if not (found.holds and ledger.holds and register.holds):
         raise typer.Exit(1)
 
 
