@@ -37,7 +37,7 @@ def told_of(answer: Answer, problem: Problem) -> Answer:
     refused = problem.refused
     if refused is None:
         return answer
-    return replace(answer, at=refused.basis.decided_at, people=refused.people, basis=refused.basis, activity=refused.activity)
+    return replace(answer, at=refused.basis.decided_at, people=refused.people, basis=refused.basis, activity=refused.activity, also=refused.also)
 
 
 def answer_aggregates(server: Server, loaded: Loaded, asked: AggregateRequest, *, door: str, route: str, key_id: str | None = None) -> AggregateAnswer:

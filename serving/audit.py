@@ -65,6 +65,7 @@ class Answer:
     `basis` is what was decided before, or what a use was refused on, `activity` what it was for, and `preconditions` what the organisation had done by then.
     `ledger` is the number of the ledger's last event after the answer, where it is about what people said.
     `targeting` is what the register has to say of it, None where it targets nobody online.
+    `also` names what else the rules were asked about: `special`, `lowest_first`, `outside` (`features.permission.replaying`).
     One `about_groups` has no decisions of its own: `people` are those that were counted, and it is about everybody.
     """
 
@@ -85,6 +86,7 @@ class Answer:
     ledger: int | None = None
     targeting: Targeting | None = None
     about_groups: bool = False
+    also: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,14 +259,14 @@ def _decided(answer: Answer) -> dict[str, object]:
         "ledger": basis.ledger,
         "tables": json.dumps(basis.table_versions, sort_keys=True),
         "activity": answer.activity,
-        "preconditions": None if answer.preconditions is None else _stated(answer.preconditions, own_rows=basis.own_rows),
+        "preconditions": None if answer.preconditions is None else _stated(answer.preconditions, own_rows=basis.own_rows, also=answer.also),
     }
 
 
-def _stated(preconditions: Preconditions, *, own_rows: bool) -> str:
+def _stated(preconditions: Preconditions, *, own_rows: bool, also: Sequence[str]) -> str:
     made = preconditions.risk_assessment
     said = {"dpia": preconditions.dpia, "risk_assessment": None if made is None else made.isoformat(), "own_rows": own_rows}
-    return json.dumps(said, sort_keys=True)
+    return json.dumps(said | dict.fromkeys(also, True), sort_keys=True)
 
 
 def _decision(pseudonym: str, score: Score | NoScore) -> Decision:

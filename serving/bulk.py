@@ -104,7 +104,7 @@ class Scoring:
         special = bool(special_scores(loaded, names, asked.use))
         made = cls(server, loaded, loaded.vectors, loaded.group, asked, names, special)
         first = made.decide(np.zeros(0, dtype=np.int64)).decisions
-        refuse_use(server.permission, first, people=len(loaded.vectors))
+        refuse_use(server.permission, first, people=len(loaded.vectors), also=made.also)
         check_in_person(Refused(basis(server.permission, first), asked.activity, len(loaded.vectors)), individual=True)
         for name in names:
             why = unscored(loaded, name, loaded.settings.language)
@@ -119,6 +119,12 @@ class Scoring:
         for name in self.names:
             wanted.setdefault(every[name].model, []).append(every[name])
         return [(self.loaded.champions[model], scores) for model, scores in wanted.items()]
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """What else the rules are asked about, by name: without it the log's decisions could not be made again."""
+        said = {"special": self.special, "lowest_first": self.asked.lowest_first, "outside": self.asked.outside}
+        return tuple(name for name, holds in said.items() if holds)
 
     @property
     def as_of(self) -> datetime:
@@ -170,7 +176,7 @@ class Scoring:
         head = Answer(decided.answer_id, at, asked.door, asked.route, 200, asked=self.names, as_of=self.as_of, people=people)
         targeting = self.server.registrar.targeting(self.loaded, asked.use, self.names, at=at, activity=asked.activity)
         stands_on = basis(self.server.permission, decided.decisions)
-        return replace(head, decisions=entries, basis=stands_on, activity=asked.activity, targeting=targeting)
+        return replace(head, decisions=entries, basis=stands_on, activity=asked.activity, targeting=targeting, also=self.also)
 
 
 def score_all(scoring: Scoring, *, chunk: int = CHUNK, begin: int = 0, progress: Progress | None = None) -> Iterator[Chunk]:
@@ -189,7 +195,7 @@ def score_all(scoring: Scoring, *, chunk: int = CHUNK, begin: int = 0, progress:
 
 def _chunk(scoring: Scoring, rows: NDArray[np.int64]) -> tuple[Chunk, Answer]:
     decided = scoring.decide(rows)
-    refuse_use(scoring.server.permission, decided.decisions, people=len(rows))
+    refuse_use(scoring.server.permission, decided.decisions, people=len(rows), also=scoring.also)
     scores: dict[str, Served] = {}
     kept = rows[decided.kept]
     if len(kept):

@@ -195,7 +195,7 @@ def _check_size(made: _Export, decided: Decided, people: int) -> None:
     server = made.scoring.server
     floor = server.workspace.exports.floor
     if people < floor:
-        refused = Refused(basis(server.permission, decided.decisions), "export", people)
+        refused = Refused(basis(server.permission, decided.decisions), "export", people, made.scoring.also)
         raise Problem("audience_too_small", f"Fewer than {floor} people are left, and a file holds at least so many.", status=403, refused=refused, rule="L32")
 
 

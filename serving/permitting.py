@@ -154,11 +154,11 @@ def channel_fault(channel: str, vocabulary: Vocabulary, *, also: tuple[str, ...]
     return None if channel in known else f"there is no such channel in audience.toml; allowed: {', '.join(known)}.{did_you_mean(channel, known)}"
 
 
-def refuse_use(permission: Permission, decisions: Decisions, *, people: int) -> None:
-    """Raise Problem where a rule refuses the use for everybody, of whom there are `people`."""
+def refuse_use(permission: Permission, decisions: Decisions, *, people: int, also: Sequence[str] = ()) -> None:
+    """Raise Problem where a rule refuses the use for everybody, of whom there are `people`; `also` as of `serving.audit.Answer`."""
     rule = decisions.refused_use
     if rule is not None:
-        refused = Refused(basis(permission, decisions), decisions.activity, people)
+        refused = Refused(basis(permission, decisions), decisions.activity, people, also)
         raise Problem(rule.code, rule.text.en, status=rule.status, refused=refused, rule=rule.id, pack=f"{decisions.pack} {decisions.version}")
 
 

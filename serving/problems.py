@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ class Refused:
     basis: PermissionBasis
     activity: Activity
     people: int
+    also: Sequence[str] = ()
 
 
 class Problem(Exception):  # noqa: N818 (the RFC's word)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, select
 
 from features.database.schema import ANSWERS, DECISIONS
+from features.permission.disclosure import CODE, RULE, held_back
 from features.permission.live import Group, Permission
 from features.permission.packs import FOLDER, load_pack
 from features.permission.rules import Preconditions
@@ -84,10 +85,12 @@ def replay(permission: Permission, answer_id: str, people: Sequence[str]) -> Rep
         named = {person: logged[subject.token] for person, subject in subjects.find_all(connection, people).items() if subject.token in logged}
     ids = sorted(named)
     group = permission.group(pa.array(ids, pa.large_string()), versions=json.loads(head.tables))
+    outside = asked.pop("outside")
     decisions = group.decide(np.arange(len(ids)), **asked)
+    held = held_back(decisions) if outside else np.zeros(len(ids), dtype=np.bool_)
     refused = None if decisions.refused_use is None else decisions.refused_use.code
     told = None if logged or head.code not in {rule.code for rule in decisions.rules} else head.code
-    compared = tuple(Compared(person, named[person], _made(group, decisions, row)) for row, person in enumerate(ids))
+    compared = tuple(Compared(person, named[person], _made(group, decisions, row, held=bool(held[row]))) for row, person in enumerate(ids))
     return Replay(compared, len(logged) - len(ids), (told, refused))
 
 
@@ -105,6 +108,7 @@ def _asked(head: Any) -> dict[str, Any]:
     made = stated["risk_assessment"]
     before = Preconditions(stated["dpia"], None if made is None else date.fromisoformat(made))
     question = {"known": head.ledger, "activity": head.activity, "preconditions": before, "needs_third_party": not stated.get("own_rows", False)}
+    question |= {name: stated.get(name, False) for name in ("special", "lowest_first", "outside")}
     return {"use": Use(**json.loads(head.use)), "at": head.at, **question}
 
 
@@ -115,7 +119,8 @@ def _logged(connection: Connection, answer_id: str) -> dict[str, Outcome]:
     return {row.person: Outcome(row.code if row.rule is not None else ALLOWED, row.rule, row.event, row.source) for row in decided}
 
 
-def _made(group: Group, decisions: Any, row: int) -> Outcome:
+def _made(group: Group, decisions: Any, row: int, *, held: bool) -> Outcome:
     rule, event, source = decisions.forbidding(row), int(decisions.event[row]), int(decisions.source[row])
     where = None if source < 0 else group.sources[source]
-    return Outcome(ALLOWED if rule is None else rule.code, None if rule is None else rule.id, None if event < 0 else event, where)
+    code, rule_id = (CODE, RULE) if held else (ALLOWED, None) if rule is None else (rule.code, rule.id)
+    return Outcome(code, rule_id, None if event < 0 else event, where)

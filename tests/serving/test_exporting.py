@@ -19,6 +19,7 @@ from features.permission.reach import reached
 from features.permission.recipients import letters, waiting
 from features.permission.register import KINDS, Register
 from features.permission.register_commands import summary
+from features.permission.replaying import replay
 from features.permission.use import Use
 from features.workspace import Workspace, WorkspaceError
 from models import artefact
@@ -441,3 +442,18 @@ def test_it_is_the_same_on_postgresql(membered, tmp_path, folder, new_postgres, 
         erase(workspace, "van:0200")
         assert [notice.reason for notice in waiting(server.store)] == ["erased"]
         assert verify(server.store, server.key, [], []).holds
+
+
+def test_what_the_log_says_of_an_export_can_be_made_again(server, folder):
+    """Also who was left out of a file for another controller, whom a special topic bars, and that the lowest were asked for."""
+    for person in PEOPLE[:100]:
+        say(server.workspace, person, "given", "campaign_messages", **EXPLICIT)
+    hand_out(server, folder / "outside.csv", use=MEMBERS, outside=True)
+    uk = Use(**DOORSTEP | {"jurisdiction": "uk", "sponsor_type": "political_actor", "purpose": "political_ads"})
+    for more in ({"band": "low"}, {"use": uk}):
+        with pytest.raises(Problem):
+            hand_out(server, folder / "refused.csv", **more)
+    found = [replay(server.permission, row["answer_id"], PEOPLE) for row in stored(server, ANSWERS)]
+    assert all(each.same for each in found)
+    assert {one.again.code for each in found for one in each.compared} == {"allowed", "disclosure_without_consent", "no_art9_basis"}
+    assert {each.refused[0] for each in found} == {None, "demobilisation"}
