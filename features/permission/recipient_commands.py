@@ -51,7 +51,7 @@ def recipients(
 
 def _chosen(workspace: Workspace, notices: Sequence[Notice], told: str) -> list[Notice]:
     """Return the notices of a recipient, or those that a letter of ours tells of."""
-    from features.permission.recipients import rows_of
+    from features.permission.recipients import FORMAT, rows_of
     from features.permission.signing import SignatureError, check
 
     path = Path(told)
@@ -61,6 +61,8 @@ def _chosen(workspace: Workspace, notices: Sequence[Notice], told: str) -> list[
             check(letter if isinstance(letter, dict) else {}, workspace.signing_key())
         except (SignatureError, ValueError) as error:
             raise typer.BadParameter(f"not a letter of this workspace: {error if isinstance(error, SignatureError) else 'it is no JSON'}") from None
+        if letter.get("format") != FORMAT:
+            raise typer.BadParameter("not a letter of this workspace: it is signed here, and is something else")
         rows = rows_of(letter)
         return [notice for notice in notices if (notice.reference, notice.reason) in rows]
     theirs = [notice for notice in notices if notice.recipient == told]

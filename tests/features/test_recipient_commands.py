@@ -11,7 +11,7 @@ from features.database.store import Store
 from features.permission.commands import app
 from features.permission.ledger import Event, Ledger
 from features.permission.recipients import waiting
-from features.permission.signing import check
+from features.permission.signing import check, signed
 from tests.features import test_recipients as queueing
 
 
@@ -64,10 +64,12 @@ def test_letters_are_written_and_what_was_told_is_kept(kept):
         (["--told", "Somebody", "--by", "A. Name"], "there wait: Mailer Y, Print shop X & fils"),
         (["--write", "{root}/notes"], "go to its folder"),
         (["--told", "{root}/forged.json", "--by", "A. Name"], "not a letter of this workspace"),
+        (["--told", "{root}/other.json", "--by", "A. Name"], "not a letter of this workspace"),
     ],
 )
 def test_mistakes_are_told_and_change_nothing(kept, words, told):
     (kept.root / "forged.json").write_text(json.dumps({"exports": [], "signatures": {}}))
+    (kept.root / "other.json").write_text(json.dumps(signed({"kind": "purge"}, kept.workspace.signing_key())))
     done = run(kept, *(word.format(root=kept.root) for word in words))
     assert (done.exit_code, len(waiting(kept.store))) == (typer.BadParameter.exit_code, 3)
     assert told in " ".join(done.output.replace("│", " ").split())
