@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,7 +103,8 @@ def past(workspace: Workspace, store: Store, now: datetime) -> Past:
             "person_inactive": len(silent),
             "person_source_expired": _number(database, "SELECT count(*) FROM orphaned ANTI JOIN inactive USING (person_id)"),
         }
-        relations = {name: database.sql(f"FROM {name}").to_arrow_table() for name in ("expired", "sources", "inactive", "orphaned")}
+        database.execute("CREATE TEMP TABLE unjoined AS FROM inactive SEMI JOIN (FROM people WHERE joined_at IS NULL) USING (person_id)")
+        relations = {name: database.sql(f"FROM {name}").to_arrow_table() for name in ("expired", "sources", "inactive", "orphaned", "unjoined")}
     struck = {table: " OR ".join(f"({condition})" for condition in reasons.values()) for table, reasons in conditions.items()}
     return Past(rows, people, members, undated, struck, relations)
 
@@ -113,14 +115,12 @@ def purge(workspace: Workspace, store: Store, now: datetime, *, progress: Callab
     Killed in the middle it can be done again: then the rest is deleted, and the vectors are built whatever is left to delete. Raises HistoryError, StoreError,
     VectorsError.
     """
-    from features.erasure import strike  # noqa: PLC0415 - DuckDB and Ibis take seconds to import
-
     told = progress or (lambda _stage, _share: None)
     told("looking what is past its limit", 0.0)
     found = past(workspace, store, now)
     history = History(workspace.tables, workspace.vocabulary)
     told("deleting rows from the tables", 0.2)
-    removed = strike(history, found.conditions, found.relations)
+    removed = _struck(history, found)
     built = _vectors(workspace, history, now, lambda stage, share: told(stage, 0.4 + 0.6 * share))
     limits = workspace.retention.model_dump(mode="json")
     said = {"kind": "purge", "workspace": workspace.settings.name, "made_at": now.isoformat(), "limits": limits, **found.to_state()}
@@ -129,6 +129,20 @@ def purge(workspace: Workspace, store: Store, now: datetime, *, progress: Callab
     put(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
     told("the report is written", 1.0)
     return found, path
+
+
+def _struck(history: History, found: Past) -> dict[str, int]:
+    """Delete the rows, and last of each person the one by which a purge that is done again knows that they go; return rows removed per table.
+
+    Of who has no `joined_at` that is an interaction or a draw, of all others the row of `people`.
+    """
+    from features.erasure import strike  # noqa: PLC0415 - DuckDB and Ibis take seconds to import
+
+    doomed, removed = found.conditions, Counter[str]()
+    first = {"outcomes": doomed["outcomes"], "people": "person_id IN (SELECT person_id FROM unjoined)"}
+    for step in (first, {name: doomed[name] for name in ("assignments", "interactions")}, {"people": doomed["people"]}):
+        removed.update(strike(history, step, found.relations))
+    return {name: removed[name] for name in doomed}
 
 
 _OF_PEOPLE = {

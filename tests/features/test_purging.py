@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import audience
-from features import published
+from features import erasure, published
 from features.database.store import Store
 from features.history import History
 from features.own_rows import build_both
@@ -179,3 +179,32 @@ def test_an_empty_workspace_has_nothing_past_its_limit(workspace):
         assert past(workspace, store, NOW).rows == {}
         _, report = purge(workspace, store, NOW)
         assert json.loads(report.read_text())["vectors_built"] is False
+
+
+@pytest.mark.parametrize("steps", [3, 4])
+def test_a_purge_that_is_killed_between_two_tables_does_the_rest_when_it_is_done_again(kept, monkeypatch, steps):
+    """Also of those who have no `joined_at`, and of those whose last sign would be younger without their row of `people`."""
+    workspace, store = kept
+    put(workspace, "people", [known("only:1", None), known("only:2", None), known("drawn:1", None), known("sent:1", 1500)])
+    put(workspace, "interactions", [did(20, "only:1", 1200), did(21, "only:2", 1200), did(22, "sent:1", 30, "letter_sent", direction="out")])
+    drawn = {"experiment_id": "mailing", "arm": "control", "probability": 0.5, "assigned_at": NOW - 1200 * DAY}
+    measured = {"experiment_id": "mailing", "outcome": "voted", "value": 1.0, "measured_at": NOW - 1100 * DAY}
+    some = ("only:1", "drawn:1", "sent:1", "roll:1")
+    put(workspace, "assignments", [drawn | {"person_id": one} for one in some])
+    put(workspace, "outcomes", [measured | {"person_id": one} for one in some])
+    strike, done = erasure._strike_from, []
+
+    def killed(*words):
+        if len(done) == steps:
+            raise KeyboardInterrupt
+        done.append(words[1])
+        return strike(*words)
+
+    monkeypatch.setattr(erasure, "_strike_from", killed)
+    with pytest.raises(KeyboardInterrupt):
+        purge(workspace, store, NOW)
+    monkeypatch.undo()
+    purge(workspace, store, NOW)
+    assert ids(workspace, "people") == ["live:1", "member:1", "new:1", "spoke:1", "undated:1"]
+    assert (ids(workspace, "assignments"), ids(workspace, "outcomes")) == (["live:1"], [])
+    assert sorted(set(ids(workspace, "interactions"))) == ["live:1", "roll:2"]
