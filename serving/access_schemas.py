@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from features.permission.ledger import PERSON_ID
 from features.permission.retention import Reason
 from features.vocabulary import Language
 from serving.schemas import Person
 
 MOST_ERASED = 100
+PersonId = Annotated[Person, Field(pattern=PERSON_ID)]
+"""An id that a row could have: words that are none stand in other people's lines too."""
 State = Literal["held", "nothing", "erased"]
 Explained = Literal["again", "present", "not"]
 
@@ -32,7 +35,7 @@ class ErasuresRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [{"people": ["van:123"]}]})
 
-    people: list[Person] = Field(min_length=1, max_length=MOST_ERASED, description="person ids; the answer keeps their order")
+    people: list[PersonId] = Field(min_length=1, max_length=MOST_ERASED, description="person ids; the answer keeps their order")
     raw: bool = Field(default=False, strict=True, description="take rows out of files that somebody put into the workspace too")
 
 

@@ -15,7 +15,7 @@ MOST_PEOPLE = 1000
 MOST_SCORES = 200
 MOST_REASONS = 20
 
-Person = Annotated[str, Field(min_length=1, max_length=256, description="a person's id, as `system:id`", examples=["van:123"])]
+Person = Annotated[str, Field(min_length=1, max_length=319, description="a person's id, as `system:id`", examples=["van:123"])]
 ScoreName = Annotated[
     str,
     Field(

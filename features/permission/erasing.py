@@ -6,6 +6,7 @@ Every step can be done again, so that an erasure that was interrupted is finishe
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,7 @@ from features.history import History, HistoryError
 from features.permission.certificate import Erased, Looked, TrainedModel, certificate, missing
 from features.permission.exports import recipients_of
 from features.permission.held import Held, held
-from features.permission.ledger import Ledger
+from features.permission.ledger import PERSON_ID, Ledger
 from features.permission.places import files
 from features.permission.private_files import put
 from features.permission.scanning import UnreadableError, held_by_file, needles, scan
@@ -88,9 +89,12 @@ def erase_people(
     """Erase people from everything that the workspace holds, and write a signed certificate for each, in their order.
 
     `raw` takes their rows out of files that somebody put into the workspace too. `models` lists the registered versions, which stay as they are. Raises
-    ErasingError when a step could not be done: then it is in force nevertheless, and the same again does the rest.
+    ErasingError when a step could not be done: then it is in force nevertheless, and the same again does the rest. What is no id is refused before
+    anything is done: no row could be its own, and lines of files that hold such a word are other people's.
     """
     people = list(dict.fromkeys(people))
+    if wrong := sum(re.fullmatch(PERSON_ID, person) is None for person in people):
+        raise ErasingError(f"{wrong:,} of {len(people):,} are no ids of persons (`system:id`, such as system = van, without spaces): nobody was erased")
     told = progress or (lambda _stage, _share: None)
     history = History(workspace.tables, workspace.vocabulary)
     told("writing it into the ledger", 0.0)

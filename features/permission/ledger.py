@@ -29,7 +29,7 @@ Progress = Callable[[str, float], None]
 EXPLICIT = "gdpr_9_2_a"
 """The legal basis of explicit consent. It counts as such only with the hash of the wording that was shown: a bare opt-in flag is none."""
 CODES = {**{event: code for code, event in enumerate(CONSENT_EVENTS)}, "erased": ERASED}
-_PERSON_ID = re.compile(r"[A-Za-z0-9_.\-]{1,63}:[^\s\x00-\x1f\x7f]{1,255}")
+PERSON_ID = r"^[A-Za-z0-9_.\-]{1,63}:[^\s\x00-\x1f\x7f]{1,255}$"
 """As imports take them (`features.values.PERSON_ID`)."""
 _FORMED = ("channel", "legal_basis", "wording_hash", "wording_version", "language")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -217,7 +217,7 @@ def check(event: Event, now: datetime) -> None:
         raise LedgerError("at lies in the future: an event is recorded when it has happened; for what shall count later give valid_from")
     if event.valid_until is not None and event.valid_until <= (event.valid_from or event.at):
         raise LedgerError("valid_until is not after valid_from: it would never count")
-    if not _PERSON_ID.fullmatch(event.person):
+    if not re.fullmatch(PERSON_ID, event.person):
         raise LedgerError("person is no id: `system:id`, such as system = van, without spaces")
     if event.purpose not in LEDGER_PURPOSES:
         raise LedgerError(f"purpose = {event.purpose!r} is none of {', '.join(LEDGER_PURPOSES)}")

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/console", include_in_schema=False)
 
 SESSION, FORM = "audience_session", "audience_form"
 _REASONS = 8
-_LONGEST_ID = 256
+_LONGEST_ID = 319
 Form = Annotated[dict[str, str], Depends(read_form)]
 
 

@@ -33,7 +33,7 @@ def get_register(
     request: Request,
     key: Reader,
     kind: Annotated[EntryKind | None, Query(description="only entries of this kind")] = None,
-    after: Annotated[int, Query(ge=0, description="only entries numbered above this: `next` of the page before")] = 0,
+    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="only entries numbered above this: `next` of the page before")] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_ENTRIES, description="how many at most")] = 100,
 ) -> Response:
     """List the register of targeting use: what was done with people's data, and what the organisation declared. It names nobody of the people."""

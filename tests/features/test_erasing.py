@@ -188,6 +188,17 @@ def test_recipients_are_named_and_have_to_be_told_of_rows_and_of_no_id(workspace
     assert len(waiting(store)) == 2
 
 
+@pytest.mark.parametrize("word", ["", "canary", "van:", "van: 1", "area"])
+def test_what_is_no_id_erases_nothing(workspace, store, word):
+    """Such a word stands in lines of others, and a certificate about it would say that a person is gone who is not."""
+    before = {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*") if path.is_file() and not path.name.startswith("audience.db")}
+    with pytest.raises(ErasingError, match=r"1 of 2 are no ids.*nobody was erased"):
+        erase(workspace, store, CANARY, word)
+    assert Permission(workspace, store).erased([CANARY]) == frozenset()
+    after = {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*") if path.is_file() and not path.name.startswith("audience.db")}
+    assert after == before
+
+
 def test_it_is_in_force_before_anything_is_deleted(workspace, store, monkeypatch):
     seen = []
 

@@ -115,7 +115,17 @@ def test_each_has_a_scope_of_its_own(asking, path, scope):
     assert len(rows(asking, ANSWERS, code="scope_missing")) == before + 1
 
 
-@pytest.mark.parametrize(("path", "body"), [("access", {"person": ""}), ("access", {"person": PERSON, "format": "xml"}), ("erasures", {"people": []})])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("access", {"person": ""}),
+        ("access", {"person": PERSON, "format": "xml"}),
+        ("access", {"person": f"{PERSON}{'x' * 320}"}),
+        ("erasures", {"people": []}),
+        ("erasures", {"people": [f"{PERSON} "]}),
+        ("erasures", {"people": ["0001"]}),
+    ],
+)
 def test_what_cannot_be_used_is_named_and_not_repeated(asking, path, body):
     answer = asking.post(path, body, path)
     assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
@@ -235,3 +245,9 @@ def test_the_command_tells_of_one_person_at_a_time(rooted, given, told):
     done = run(rooted.root, given=given)
     assert done.exit_code == 2
     assert told in " ".join(done.output.replace("│", " ").split())
+
+
+def test_an_id_as_long_as_ids_may_be_can_be_asked_about(asking):
+    longest = f"{'s' * 63}:{'é' * 255}"
+    assert asking.post("access", {"person": longest}, "access").json()["state"] == "nothing"
+    assert asking.post("objections", {"person": longest}, "people").status_code == 200

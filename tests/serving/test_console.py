@@ -237,7 +237,7 @@ def test_where_no_use_is_declared_the_page_says_what_to_do(copied, quick_trial):
     assert list(type(copied).open(copied.root).permission.uses) == ["doorstep"], "what it shows can be copied"
 
 
-@pytest.mark.parametrize("person", ["", "   ", "x" * 257])
+@pytest.mark.parametrize("person", ["", "   ", "x" * 320])
 def test_an_id_that_cannot_be(signed_in, person):
     answer = signed_in.find(person)
     assert answer.status_code == 422

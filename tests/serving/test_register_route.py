@@ -42,6 +42,7 @@ def test_the_register_comes_in_pages(served, reading):
     targeting = [entry["says"] for entry in reading("/v1/register", kind="targeting", limit=1000).json()["entries"]]
     assert [said["use"]["purpose"] for said in targeting if said["campaign"] == served.campaign] == ["campaign_messages", "fundraising"]
     assert "van:" not in json.dumps(whole)
+    assert reading("/v1/register", after=2**80).status_code == 422
 
 
 def test_a_notice_as_it_is_asked_for(served, reading):
