@@ -141,7 +141,8 @@ class Aggregates:
         made = []
         for each, served in zip(alike, _serve(loaded, vectors, champion, rows, [each.score for each in alike]), strict=True):
             dimensions = [groups[name] if name != BAND else _by_band(loaded, champion, each.score, served) for name in by]
-            told = tabulate(served.values, champion.scale, dimensions, self._settings.k)
+            bands = loaded.bands[each.score.name]
+            told = tabulate(served.values, champion.scale, dimensions, self._settings.k, typical=max(abs(bands.low_below), abs(bands.high_from)))
             model = ModelReference(champion.name, champion.version, champion.digest)
             head = (each.score.name, None, None, None, champion.scale, champion.turned, model)
             made.append((each, ScoreTable(*head, told.step, told.total, told.groups, told.cells)))

@@ -48,22 +48,22 @@ class Tabulated:
     cells: list[GroupCell]
 
 
-def step_of(scale: Scale, values: Floats) -> float:
-    """Return in which steps sums of values (n,) are told: one person; of an outcome in other units the power of ten that no value exceeds in size."""
-    if scale != "uplift":
-        return 1.0
-    largest = float(np.abs(values).max(initial=0.0))
-    return 1.0 if largest == 0 else float(10.0 ** np.ceil(np.log10(largest)))
+def step_of(scale: Scale, typical: float) -> float:
+    """Return in which steps sums are told: one person; of an outcome in other units the power of ten that ten times a `typical` value does not exceed in size.
+
+    It follows from what is typical of the base and not from those who are counted: else it would change when the one with the largest value leaves.
+    """
+    return 1.0 if scale != "uplift" or typical == 0 else float(10.0 ** np.ceil(np.log10(10 * abs(typical))))
 
 
-def tabulate(values: Floats, scale: Scale, dimensions: list[Dimension], k: int) -> Tabulated:
+def tabulate(values: Floats, scale: Scale, dimensions: list[Dimension], k: int, *, typical: float = 0.0) -> Tabulated:
     """Return what may be told of n people with these values (n,), grouped by none, one or two dimensions; n is not below `k`.
 
-    Groups of each dimension are put together by themselves alone, so that what is told of one dimension is the same with and without another. Raises
-    SuppressionError where n is below `k`.
+    Groups of each dimension are put together by themselves alone, so that what is told of one dimension is the same with and without another. Of an outcome
+    in other units, what is `typical` gives the step, and no value counts for more than one. Raises SuppressionError where n is below `k`.
     """
-    step = step_of(scale, values)
-    shares = values / 100 if scale == "uplift_pp" else values
+    step = step_of(scale, typical)
+    shares = values / 100 if scale == "uplift_pp" else np.clip(values, -step, step)
     shown = [_shown(dimension, k) for dimension in dimensions]
     total = _cell({}, len(values), float(shares.sum()), step, scale)
     groups = [cell for dimension in shown for cell in _cells([dimension], shares, step, scale, None)]

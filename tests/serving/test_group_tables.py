@@ -73,11 +73,17 @@ def test_an_answer_before_and_after_one_person_left_does_not_bound_that_persons_
 
 
 def test_steps_are_as_large_as_what_one_person_adds():
-    assert step_of("probability", np.array([0.1, 0.9])) == 1
-    assert step_of("uplift_pp", np.array([-80.0, 3.0])) == 1
-    assert step_of("uplift", np.array([-30.0, 7.0])) == 100
-    assert step_of("uplift", np.array([0.0])) == 1
+    assert step_of("probability", 0.9) == step_of("uplift_pp", -80.0) == step_of("uplift", 0.0) == 1
+    assert (step_of("uplift", -3.0), step_of("uplift", 0.7)) == (100, 10)
     told = tabulate(np.full(100, -2.0), "uplift_pp", [], K)
     assert (told.total.expected, told.total.mean) == (-2, -2)
-    told = tabulate(np.full(60, 0.034), "uplift", [], K)
+    told = tabulate(np.full(60, 0.034), "uplift", [], K, typical=0.006)
     assert (told.step, told.total.expected, told.total.mean) == (0.1, 2.0, 0.033333)
+
+
+def test_one_person_with_a_large_value_changes_the_sum_by_a_step_at_most_and_never_the_step():
+    """Else whoever asks before and after an objection would read the size of that person's score from the step."""
+    crowd = np.full(200, 0.3)
+    without, with_one = (tabulate(values, "uplift", [], K, typical=0.25) for values in (crowd, np.append(crowd, 90.0)))
+    assert without.step == with_one.step == 10
+    assert (without.total.expected, with_one.total.expected) == (60, 70)
