@@ -25,8 +25,8 @@ LONGEST_TEXT = 1000
 """Bytes of the longest text that is stored: every column holds ids and codes, no documents."""
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
-PERSON_ID = r"^[A-Za-z0-9_.\-]{1,63}:[^\pZ\pC]{1,255}$"
-"""`system:id`: no space, nothing invisible. RE2 syntax."""
+PERSON_ID = r"^[A-Za-z0-9_.][A-Za-z0-9_.\-]{0,62}:[^\pZ\pC]{1,255}$"
+"""`system:id`: no space, nothing invisible, and not with a - at its beginning: a spreadsheet takes that for a formula (`-1:1+HYPERLINK(…)`). RE2 syntax."""
 
 _NO_BYTES = pa.scalar(0, pa.int32())
 _ID_BYTES = np.zeros(256, dtype=bool)
@@ -300,7 +300,7 @@ def _are_plain_ids(texts: pa.Array) -> bool:
         return False
     colon, length = pc.find_substring(texts, ":"), pc.binary_length(texts)
     fits = pc.and_(pc.and_(pc.greater_equal(colon, 1), pc.less_equal(colon, 63)), pc.and_(pc.less(colon, pc.subtract(length, 1)), pc.less_equal(length, 255)))
-    return bool(pc.all(fits, min_count=0).as_py())
+    return bool(pc.all(pc.and_not(fits, pc.starts_with(texts, "-")), min_count=0).as_py())
 
 
 def _has_control(texts: pa.Array) -> bool:

@@ -18,7 +18,7 @@ from features.tables import TABLES, Column
 from features.values import TIME, accepts, parse, several_of
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
-PYTHON_PERSON_ID = r"\A[A-Za-z0-9_.\-]{1,63}:.{1,255}\Z"
+PYTHON_PERSON_ID = r"\A[A-Za-z0-9_.][A-Za-z0-9_.\-]{0,62}:.{1,255}\Z"
 GOOD = {
     "interaction_id": "i1",
     "person_id": "van:1",
@@ -73,6 +73,8 @@ def test_bad_rows_do_not_stop_good_ones(check):
     [
         ("person_id", "12", "system:id"),
         ("person_id", "van: 12", "system:id"),
+        ("person_id", "-1:1", "system:id"),
+        ("person_id", '-1:1+HYPERLINK("https://example.org"&B2)', "system:id"),
         ("person_id", "van:1\u200b2", "system:id"),
         ("person_id", None, "is empty"),
         ("interaction_id", "", "is empty"),
