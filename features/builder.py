@@ -304,6 +304,7 @@ def _vectors(
         context=given,
         upkeep=upkeep,
         own=build.relations.entering.own,
+        withheld=build.vocabulary.withheld if build.relations.entering.own else (),
     )
 
 

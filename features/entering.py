@@ -1,4 +1,4 @@
-"""Which stored rows may enter vectors, and until when (pure): limits of `[retention]`, the ends of sources, and this organisation's own collection.
+"""Which stored rows may enter vectors, and until when (pure): limits of `[retention]`, the ends of sources, and what online targeting may see.
 
 What is left out is left out of the relations `interactions` and `people` themselves, so that every engine, the lineage and the base as a whole see the same
 rows. Where nothing limits anything, the relations are the stored files as they are.
@@ -35,10 +35,11 @@ Columns = Mapping[str, tuple[str, str]]
 
 @dataclass(frozen=True, eq=False)
 class Entering:
-    """What keeps stored rows out, by the records of the table `sources` (columns of SOURCES); `own`: all that this organisation did not collect itself.
+    """What keeps stored rows out, by the records of the table `sources` (columns of SOURCES); `own`: all that online targeting may not rest on.
 
-    An interaction is own where its `collected_how` is and its source is known and own too (`source_types.is_own`). Of people who came from a source that is
-    known and not own, no more is kept than since when they are known.
+    An interaction is own where its `collected_how` is and its source is known and own too (`source_types.is_own`, rule L3), and where none of its topics is
+    withheld (rule L4). Of people who came from a source that is known and not own, no more is kept than since when they are known; of nobody an attribute that
+    is special.
     """
 
     vocabulary: Vocabulary
@@ -54,6 +55,11 @@ class Entering:
     def limited(self) -> bool:
         """Whether rows may end: then the relation `interactions` has the column `until_us`."""
         return bool(self.vocabulary.retention.limits) or any(source["expires_us"] is not None for source in self.sources.values())
+
+    @property
+    def withholding(self) -> bool:
+        """Whether interactions are left out for their topics: then they join the relation `withheld_topics`."""
+        return self.own and bool(self.vocabulary.withheld)
 
     def marks(self) -> frozenset[tuple[Any, ...]]:
         """Return what the sources have to do with which rows enter and with what vectors say of them: where it changes, vectors do."""
@@ -72,6 +78,12 @@ class Entering:
         columns = {name: pa.array([one[place] for one in limits], kind) for place, (name, kind) in enumerate(_LIMITS.items())}
         return {"source_limits": pa.table(columns), "own_sources": self._named(own=True), "other_sources": self._named(own=False)}
 
+    def withheld_topics(self, texts: Iterable[str | None]) -> pa.Table:
+        """Return the relation `withheld_topics` of those texts (`faith`, or several as in `housing;faith`) of which one topic is withheld."""
+        withheld = set(self.vocabulary.withheld)
+        named = [text for text in texts if text is not None and not withheld.isdisjoint(map(str.strip, text.split(";")))]
+        return pa.table({"named": pa.array(sorted(named), pa.string())})
+
     def interactions(self, columns: Columns) -> Any:
         """Return the interactions that may enter, of the relation `stored_interactions` (`columns` and, for own ones, collected_how), with `until_us`."""
         stored = ibis.table(_schema(columns), name="stored_interactions")
@@ -79,16 +91,19 @@ class Entering:
             own = ibis.table({"named": "string"}, name="own_sources")
             stored = stored.filter(stored.collected_how.isin(OWN)).semi_join(own, stored.source_id == own.named)
             stored = stored.select(*(name for name in stored.columns if name != "collected_how"))
+        if self.withholding:
+            withheld = ibis.table({"named": "string"}, name="withheld_topics")
+            stored = stored.anti_join(withheld, stored.topic == withheld.named)
         return self._until(stored) if self.limited else stored
 
     def people(self, columns: Columns) -> Any:
-        """Return the people of the relation `stored_people` (`columns`, source_id), without what came from elsewhere."""
+        """Return the people of the relation `stored_people` (`columns`, source_id), without what came from elsewhere and what is special."""
         stored = ibis.table(_schema(columns), name="stored_people")
         other = ibis.table({"named": "string"}, name="other_sources")
         joined = stored.left_join(other, stored.source_id == other.named)
-        kept = {"person_id", "joined_us"}
+        kept, special = {"person_id", "joined_us"}, {f"attribute_{name}" for name in self.vocabulary.withheld_attributes}
         selected = {
-            name: joined[name] if name in kept else ibis.ifelse(joined.named.notnull(), ibis.null(kind), joined[name])
+            name: joined[name] if name in kept else ibis.null(kind) if name in special else ibis.ifelse(joined.named.notnull(), ibis.null(kind), joined[name])
             for name, kind in _schema(columns).items()
             if name != "source_id"
         }

@@ -51,6 +51,7 @@ class Grouped:
     table_versions: Mapping[str, int]
     vocabulary_fingerprint: str
     own: bool = False
+    withheld: tuple[str, ...] = ()
 
     def expression(self, kind: str) -> Any:
         """Return row, person_id and a column per feature under its name, of the type `kind` (float32 or float64); missing is null."""
@@ -105,7 +106,8 @@ def group(
     for name, table in contextual.relations(formulas, found).items():
         engine.register(name, table)
     progress("vectors", 0.8)
-    return Grouped(plan.layout, formulas, found, as_of.astimezone(UTC), int(checked["people"]), relations.versions, vocabulary.fingerprint, own)
+    made_of = vocabulary.fingerprint, own, vocabulary.withheld if own else ()
+    return Grouped(plan.layout, formulas, found, as_of.astimezone(UTC), int(checked["people"]), relations.versions, *made_of)
 
 
 def _context(relations: Relations, features: Sequence[Feature], formulas: Sequence[Formula], as_of: datetime) -> Context:

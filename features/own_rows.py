@@ -1,6 +1,7 @@
-"""Vectors of this organisation's own rows beside those of all rows: published where rows from elsewhere are stored, gone where none are any more (rule L3).
+"""Vectors of what online targeting may rest on beside those of all rows: published where the two may differ, gone where they do not any more.
 
-The ones are `vectors/` of a workspace, the others `vectors-own/`: what online targeting is answered from and learned on.
+They differ where rows from elsewhere are stored (rule L3), and where topics are withheld (rule L4). The ones are `vectors/` of a workspace, the others
+`vectors-own/`: what online targeting is answered from and learned on.
 """
 
 from __future__ import annotations
@@ -45,6 +46,14 @@ class RefreshedBoth:
         return f"{self.every}" + (f"; of own rows alone: {self.own}" if self.own is not None else "")
 
 
+def set_apart(history: StoredTables, vocabulary: Vocabulary) -> bool:
+    """Return whether online targeting has vectors of its own.
+
+    Where a topic is withheld it has them whether rows about it are stored or not: only such vectors say of themselves that they rest on none.
+    """
+    return bool(vocabulary.withheld) or from_elsewhere(history, vocabulary)
+
+
 def from_elsewhere(history: StoredTables, vocabulary: Vocabulary) -> bool:
     """Return whether anything is stored that is not this organisation's own collection: an interaction, or people of a source from elsewhere."""
     with Engine() as engine:
@@ -62,7 +71,7 @@ def from_elsewhere(history: StoredTables, vocabulary: Vocabulary) -> bool:
 def build_both(
     history: StoredTables, workspace: Workspace, as_of: datetime, *, kept: int = published.KEPT, progress: Progress | None = None
 ) -> tuple[Vectors, Vectors | None]:
-    """Build and publish the vectors of all rows and, where there are rows from elsewhere, of own rows; see `features.publication.build_into`."""
+    """Build and publish the vectors of all rows and, where they are set apart, of own rows; see `features.publication.build_into`."""
     every = build_into(history, workspace.vocabulary, as_of, workspace.vectors, kept=kept, progress=progress)
     own = None
     for folder in wanted(history, workspace):
@@ -80,8 +89,8 @@ def refresh_both(history: StoredTables, workspace: Workspace, as_of: datetime, *
 
 
 def wanted(history: StoredTables, workspace: Workspace) -> Iterator[Path]:
-    """Yield the folder of the vectors of own rows where there are rows from elsewhere; else take away what was published there."""
-    if from_elsewhere(history, workspace.vocabulary):
+    """Yield the folder of the vectors of own rows where they are set apart; else take away what was published there."""
+    if set_apart(history, workspace.vocabulary):
         yield workspace.own_vectors
     else:
         withdraw(workspace.own_vectors)

@@ -212,6 +212,7 @@ def _write_rest(made: Path, vectors: Vectors) -> dict[str, Any]:
         "table_files": {table: list(files) for table, files in vectors.table_files.items()},
         "vocabulary_fingerprint": vectors.vocabulary_fingerprint,
         "own": vectors.own,
+        "withheld": list(vectors.withheld),
     }
 
 
@@ -241,6 +242,7 @@ def _read(version: Path, said: Mapping[str, Any], *, patched: bool) -> Vectors:
         context=context,
         upkeep=upkeep,
         own=bool(said.get("own", False)),
+        withheld=tuple(said.get("withheld", ())),
     )
 
 

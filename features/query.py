@@ -164,6 +164,11 @@ def sources() -> Any:
     return ibis.table({"source_id": "string", "type": "string", "expires_us": "int64", "collected_how": "string"}, name="sources")
 
 
+def stored_topics() -> Any:
+    """Return the distinct texts in the column `topic` of `stored_interactions`, before anything is left out of them."""
+    return ibis.table({"interaction_id": "string", "topic": "string"}, name="stored_interactions").select("topic").distinct()
+
+
 def topic_texts() -> Any:
     """Return the distinct texts of several topics, such as `housing;climate`."""
     source = interactions()

@@ -222,6 +222,7 @@ def _joined(previous: Vectors, part: Vectors, ids: pa.LargeStringArray, changed:
         upkeep=Upkeep(due, pa.concat_tables([waiting.cast(part.upkeep.newcomers.schema), part.upkeep.newcomers])),
         table_files=part.table_files,
         own=part.own,
+        withheld=part.withheld,
     )
 
 

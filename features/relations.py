@@ -83,8 +83,8 @@ class Relations:
     """The relations `interactions`, `people` and the codes of `query.CODES`, on one engine, at stated versions.
 
     `between` narrows `interactions` and `people` to a range of person ids; at first they hold everything, or the range from `low` to `high`.
-    The codes of several topics are those of what they hold at first. Rows that may not enter are not there (`features.entering`): `own` leaves out what this
-    organisation did not collect itself, and where rows may end (`limited`), `interactions` says until when each counts.
+    The codes of several topics are those of what they hold at first. Rows that may not enter are not there (`features.entering`): `own` leaves out what
+    online targeting may not rest on, and where rows may end (`limited`), `interactions` says until when each counts.
     """
 
     def __init__(
@@ -119,6 +119,8 @@ class Relations:
         if entering.own or entering.limited:
             interactions = INTERACTIONS | ({"collected_how": ("collected_how", "VARCHAR")} if entering.own else {})
             engine.files("stored_interactions", self._paths["interactions"], interactions)
+            if entering.withholding:
+                engine.register("withheld_topics", entering.withheld_topics(engine.run(query.stored_topics()).column("topic").to_pylist()))
             engine.define("all_interactions", entering.interactions(interactions))
         else:
             engine.files("all_interactions", self._paths["interactions"], INTERACTIONS)

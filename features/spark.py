@@ -233,6 +233,7 @@ def collect(spark: Spark, made: Grouped, progress: Progress = lambda _stage, _sh
         vocabulary_fingerprint=made.vocabulary_fingerprint,
         context=made.context,
         own=made.own,
+        withheld=made.withheld,
     )
 
 
@@ -255,6 +256,7 @@ def write(spark: Spark, made: Grouped, into: str, progress: Progress = lambda _s
         "vocabulary_fingerprint": made.vocabulary_fingerprint,
         "context": made.context.to_state(),
         "own": made.own,
+        "withheld": list(made.withheld),
     }
     spark.write_text(json.dumps(manifest, sort_keys=True), _inside(into, "manifest"))
     progress("vectors", 1.0)

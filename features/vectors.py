@@ -69,6 +69,8 @@ class Vectors:
         What a later refresh needs to know; only vectors of a whole base have it.
     own
         Whether they were made of this organisation's own rows alone (`features.entering`), the base as a whole included.
+    withheld
+        The topics that no interaction is about that they rest on: those that online targeting might not see when they were made; none unless `own`.
     """
 
     person_ids: pa.LargeStringArray
@@ -83,6 +85,7 @@ class Vectors:
     upkeep: Upkeep | None = None
     table_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
     own: bool = False
+    withheld: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that rows and columns agree in number."""

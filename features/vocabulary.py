@@ -98,14 +98,28 @@ class Channel(Labels):
     id: str
 
 
-class Topic(Labels):
-    """A topic of the organisation's controlled list, with who classed its sensitivity and why."""
+class Classed(Labels):
+    """What has a sensitivity, with who classed it and why."""
 
-    id: str
-    parent: str | None = None
     sensitivity: Sensitivity = "ordinary"
     classed_by: str | None = None
     why: str | None = None
+
+    @property
+    def is_classed(self) -> bool:
+        """Whether a named person has said, with a reason, what its sensitivity is."""
+        return bool(self.classed_by and self.classed_by.strip() and self.why and self.why.strip())
+
+
+class Topic(Classed):
+    """A topic of the organisation's controlled list."""
+
+    id: str
+    parent: str | None = None
+
+    def is_special(self, *, political_actor: bool) -> bool:
+        """Return whether it is special; on behalf of a political actor it is until a named person recorded why not (rule L5)."""
+        return self.sensitivity == "special" or (political_actor and not self.is_classed)
 
 
 class SourceType(Labels):
@@ -114,8 +128,8 @@ class SourceType(Labels):
     id: str
 
 
-class Attribute(Labels):
-    """An extra column of `people`: a number, or one of the `categories`, with who classed its sensitivity and why.
+class Attribute(Classed):
+    """An extra column of `people`: a number, or one of the `categories`.
 
     What tells of a special category (rule L15) by its name is refused unless it is `special` and a named person says why it is held; by its
     categories alone, that person may also say why it is `ordinary`.
@@ -123,9 +137,6 @@ class Attribute(Labels):
 
     id: str
     type: Literal["numeric", "category"]
-    sensitivity: Sensitivity = "ordinary"
-    classed_by: str | None = None
-    why: str | None = None
     unit: str | None = None
     categories: tuple[str, ...] = ()
 
@@ -148,11 +159,6 @@ class Attribute(Labels):
             " this, say sensitivity = 'special', classed_by = the person who answers for it, and why = the ground in GDPR, article 9(2)"
             + ("" if named is not None else "; if they only look that way, classed_by and why it is ordinary")
         )
-
-    @property
-    def is_classed(self) -> bool:
-        """Whether a named person has said, with a reason, what its sensitivity is."""
-        return bool(self.classed_by and self.classed_by.strip() and self.why and self.why.strip())
 
 
 class Experiment(Labels):
@@ -180,7 +186,10 @@ class Experiment(Labels):
 
 
 class Vocabulary(Frozen):
-    """Everything `audience.toml` says about the data."""
+    """Everything `audience.toml` says about the data.
+
+    `political_online`: one of its uses picks people online on behalf of a political actor.
+    """
 
     kinds: tuple[Kind, ...]
     channels: tuple[Channel, ...]
@@ -193,6 +202,7 @@ class Vocabulary(Frozen):
     timezone: str = "UTC"
     leave_out: tuple[str, ...] = ()
     retention: Retention = Field(default_factory=Retention)
+    political_online: bool = False
 
     @model_validator(mode="after")
     def _ids_are_well_formed(self) -> Vocabulary:
@@ -296,10 +306,21 @@ class Vocabulary(Frozen):
         return tuple(kind.id for kind in self.kinds if kind.engagement)
 
     @cached_property
+    def withheld(self) -> tuple[str, ...]:
+        """The topics that online targeting may not see, in the order of the file: rows about them are in no own vector (rule L4)."""
+        return tuple(topic.id for topic in self.topics if topic.is_special(political_actor=self.political_online))
+
+    @cached_property
+    def withheld_attributes(self) -> tuple[str, ...]:
+        """The attributes of special sensitivity, which are unknown of everybody in own vectors (rule L4)."""
+        return tuple(attribute.id for attribute in self.attributes if attribute.sensitivity == "special")
+
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of all that the vocabulary says, labels included, and of how long rows count."""
-        limits = self.retention.limits
-        said = self.model_dump(mode="json", exclude={"retention"}) | ({"retention": limits} if limits else {})
+        """SHA-256 (hex) of all that the vocabulary says, labels included, of how long rows count and of what online targeting may not see."""
+        said = self.model_dump(mode="json", exclude={"retention", "political_online"})
+        more = {"retention": self.retention.limits, "withheld": self.withheld, "withheld_attributes": self.withheld_attributes}
+        said |= {name: value for name, value in more.items() if value}
         text = json.dumps(said, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -332,8 +353,8 @@ def _did_you_mean(given: str, known: set[str]) -> str:
 def parse_vocabulary(document: Mapping[str, Any]) -> Vocabulary:
     """Return the vocabulary of a parsed `audience.toml`, whose `[kinds.x]` tables become `Kind(id="x", …)`.
 
-    `document` holds the groups `kinds`, `channels`, `topics`, `attributes`, `source_types`, `experiments`, `features` and `retention`; other keys are the
-    workspace's own and are left alone. Raises VocabularyError, one line per fault.
+    `document` holds the groups `kinds`, `channels`, `topics`, `attributes`, `source_types`, `experiments`, `features` and `retention`; of `uses` it is looked
+    up whether one is for a political actor online, and other keys are the workspace's own and are left alone. Raises VocabularyError, one line per fault.
     """
     fields: dict[str, Any] = dict(document.get("features", {}))
     for group in _GROUPS:
@@ -342,10 +363,17 @@ def parse_vocabulary(document: Mapping[str, Any]) -> Vocabulary:
             raise VocabularyError(f"audience.toml: [{group}] holds tables such as [{group}.example], given {items!r}")
         fields[group] = tuple({"id": identifier, **item} for identifier, item in items.items())
     fields["retention"] = document.get("retention", {})
+    fields["political_online"] = _political_online(document.get("uses"))
     try:
         return Vocabulary(**fields)
     except ValidationError as error:
         raise VocabularyError("\n".join(_fault(fault, fields) for fault in error.errors())) from None
+
+
+def _political_online(uses: object) -> bool:
+    """Return whether one of the `[uses.…]` is for a political actor online; what else is wrong with them, `features.permission.settings` says."""
+    stated = [use for use in uses.values() if isinstance(use, Mapping)] if isinstance(uses, Mapping) else []
+    return any((use.get("sponsor_type"), use.get("channel_class")) == ("political_actor", "online_targeted") for use in stated)
 
 
 def _fault(fault: Any, fields: Mapping[str, Any]) -> str:

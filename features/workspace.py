@@ -101,7 +101,7 @@ class Workspace:
 
     @property
     def own_vectors(self) -> Path:
-        """Published vectors of this organisation's own rows alone; there when rows from elsewhere are stored."""
+        """Published vectors of this organisation's own rows alone; there when rows from elsewhere are stored, or topics withheld from online targeting."""
         return self.root / "vectors-own"
 
     @property

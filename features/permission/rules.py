@@ -93,8 +93,7 @@ class Verdict:
 
 def is_special(topic: Topic, use: Use) -> bool:
     """Return whether the topic is special for the use: for a political actor every topic is, until a named person recorded why not (rule L5)."""
-    classed = bool((topic.classed_by or "").strip() and (topic.why or "").strip())
-    return topic.sensitivity == "special" or (use.sponsor_type == "political_actor" and not classed)
+    return topic.is_special(political_actor=use.sponsor_type == "political_actor")
 
 
 # What the whole use is refused for

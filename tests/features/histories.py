@@ -43,7 +43,7 @@ SOURCES = [
 
 
 def random_rules(seed):
-    """Return words with random limits of how long rows count, and sources that end at random times and were collected in random ways."""
+    """Return words with random limits of how long rows count and something special, and sources that end at random times and were collected in random ways."""
     draw = random.Random(seed)
     days = [7, 30, 60, 400, 790]
     retention = Retention(
@@ -53,7 +53,14 @@ def random_rules(seed):
     )
     ends = [None, None, NOW, NOW + timedelta(microseconds=1), NOW + timedelta(hours=3), NOW - timedelta(days=3), NOW + timedelta(days=99)]
     ways = ["from_person", "observed", "observed", "third_party", "public"]
-    return WORDS.model_copy(update={"retention": retention}), [row | {"expires_at": draw.choice(ends), "collected_how": draw.choice(ways)} for row in SOURCES]
+    special = {draw.choice(["housing", "climate", "wages"]), draw.choice(["size", "gender"])}
+    classed = {group: tuple(_classed(one, special) for one in getattr(WORDS, group)) for group in ("topics", "attributes")}
+    sources = [row | {"expires_at": draw.choice(ends), "collected_how": draw.choice(ways)} for row in SOURCES]
+    return WORDS.model_copy(update={"retention": retention, **classed}), sources
+
+
+def _classed(one, special):
+    return one.model_copy(update={"sensitivity": "special"}) if one.id in special else one
 
 
 EDGES = [timedelta(days=days, seconds=seconds) for days in (0, 7, 30, 400) for seconds in (-1, 0, 1)] + [timedelta(microseconds=n) for n in (-1, 1)]

@@ -34,7 +34,9 @@ class SlowModel:
                 self.seen[row["person_id"]].append(row)
         self.known = {row["person_id"]: row for row in people if row["joined_at"] is None or row["joined_at"] < as_of}
         if own:
+            special = {one.id for one in vocabulary.attributes if one.sensitivity == "special"}
             self.known = {one: {"joined_at": row["joined_at"]} if self.from_elsewhere(row) else row for one, row in self.known.items()}
+            self.known = {one: {name: value for name, value in row.items() if name not in special} for one, row in self.known.items()}
         self.base = sorted({*self.seen, *self.known}, key=str.encode)
         self.types = {row["source_id"]: row["type"] for row in sources}
         self.totals = {}
@@ -51,10 +53,19 @@ class SlowModel:
                 yield row["occurred_at"] + timedelta(days=days)
 
     def is_own(self, row):
+        if self.is_about_something_special(row):
+            return False
         return row["collected_how"] in {"from_person", "observed"} and self.is_own_source(self.sources.get(row["source_id"], {}))
 
     def is_own_source(self, source):
         return source.get("collected_how") in {"from_person", "observed"} and source["type"] not in {"broker", "contest", "quiz", "partner", "voter_roll"}
+
+    def is_about_something_special(self, row):
+        for topic in self.words.topics:
+            unclassed = self.words.political_online and not (topic.classed_by and topic.why)
+            if (topic.sensitivity == "special" or unclassed) and topic.id in [text.strip() for text in (row["topic"] or "").split(";")]:
+                return True
+        return False
 
     def from_elsewhere(self, person):
         return person["source_id"] in self.sources and not self.is_own_source(self.sources[person["source_id"]])

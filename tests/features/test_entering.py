@@ -12,7 +12,7 @@ from features.engine import Engine
 from features.permission.retention import Retention
 from features.relations import Relations
 from features.vectors import build, build_rows
-from tests.features.histories import NOW, SOURCES, WORDS, Tables, interaction, random_history, random_rules
+from tests.features.histories import NOW, SOURCES, WORDS, Tables, interaction, person, random_history, random_rules
 from tests.features.slow_model import SlowModel
 from tests.features.test_builder import equals
 
@@ -29,6 +29,40 @@ def test_rows_past_their_limit_or_from_elsewhere_are_in_no_column(tmp_path, seed
     assert (found.person_ids.to_pylist(), found.own) == (expected.base, own)
     for column, feature in enumerate(FEATURES):
         equals(found.matrix[:, column], [expected.value(one, feature) for one in expected.base], feature)
+
+
+def about(topic, number):
+    """An own row about a topic."""
+    row = interaction(random.Random(number), number, f"p:{number}") | {"topic": topic, "source_id": "s0", "collected_how": "observed", "is_machine": False}
+    return row | {"kind": "opened", "direction": "in", "occurred_at": NOW - timedelta(days=1), "received_at": NOW - timedelta(days=1)}
+
+
+@pytest.mark.parametrize(
+    ("special", "kept"),
+    [
+        ({"climate": {"sensitivity": "special"}}, {"housing", None, "gone"}),
+        ({"climate": {"classed_by": "Ann"}, "housing": {"classed_by": "Ann", "why": "of nobody's opinions"}}, {"housing", None, "gone"}),
+        ({}, {"housing", "climate", "housing;climate", "gone; climate ;housing", None, "gone"}),
+    ],
+)
+def test_rows_about_a_withheld_topic_are_left_out_of_own_vectors_whole(tmp_path, special, kept):
+    texts = ["housing", "climate", "housing;climate", "gone; climate ;housing", None, "gone"]
+    topics = tuple(topic.model_copy(update=special.get(topic.id, {})) for topic in WORDS.topics[:2])
+    political = any("classed_by" in said for said in special.values())
+    words = WORDS.model_copy(update={"topics": topics, "political_online": political})
+    tables = Tables(tmp_path, [about(text, number) for number, text in enumerate(texts)], [])
+    own, every = build(tables, words, NOW, own=True), build(tables, words, NOW)
+    assert own.person_ids.to_pylist() == [f"p:{number}" for number, text in enumerate(texts) if text in kept]
+    assert (own.withheld, every.withheld, len(every)) == (("climate",) if special else (), (), len(texts))
+    assert own.context.people == len(kept), "the base as a whole rests on none of them either"
+
+
+def test_a_special_attribute_is_unknown_of_everybody_in_own_vectors(tmp_path):
+    size = WORDS.attributes[0].model_copy(update={"sensitivity": "special"})
+    words = WORDS.model_copy(update={"attributes": (size, *WORDS.attributes[1:])})
+    tables = Tables(tmp_path, [], [person(random.Random(1), 1) | {"joined_at": None, "source_id": "s0", "size": 4.0, "gender": "f"}])
+    values = [build(tables, words, NOW, own=own).frame()[["attribute|id=size", "attribute|id=gender|category=f"]].to_numpy().tolist() for own in (True, False)]
+    assert values == [[[pytest.approx(float("nan"), nan_ok=True), 1]], [[4, 1]]]
 
 
 @pytest.mark.parametrize("limits", [{"interactions": 30}, {"kinds": {"opened": 30}}, {"source_types": {"broker": 30}}, "expires"])

@@ -80,6 +80,27 @@ def test_they_are_refreshed_replayed_and_erased_with_the_others_and_go_with_the_
     assert not list(workspace.own_vectors.glob("v*"))
 
 
+def test_where_a_topic_is_withheld_they_stand_beside_the_others_whether_rows_are_about_it_or_not(made):
+    tables, workspace = made()
+    assert build_both(tables, workspace, NOW)[1] is None
+    topics = tuple(topic.model_copy(update={"sensitivity": "special"}) if topic.id == "wages" else topic for topic in WORDS.topics)
+    workspace.vocabulary = WORDS.model_copy(update={"topics": topics})
+    done = refresh_both(tables, workspace, NOW)
+    assert ("audience.toml has changed" in done.every.whole, done.own.rows) == (True, 2)
+    tables.add([interaction(random.Random(2), "late", "p:2") | OWN | {"topic": "housing;wages", "occurred_at": NOW.replace(year=2025)}])
+    assert refresh_both(tables, workspace, NOW).own.whole is None
+    own = open_current(workspace.own_vectors)
+    assert (own.own, own.withheld) == (True, ("wages",))
+    assert own.matrix.tobytes() == build(tables, workspace.vocabulary, NOW, own=True, context=own.context).matrix.tobytes()
+    about = [name for name in own.names if "topic=wages" in name and name.startswith(("count|", "supply|"))]
+    every = open_current(workspace.vectors)
+    assert every.frame()[about].to_numpy().any()
+    assert not own.frame()[about].to_numpy().any()
+    workspace.vocabulary = WORDS
+    assert refresh_both(tables, workspace, NOW).own is None
+    assert not (workspace.own_vectors / "CURRENT").exists()
+
+
 def test_both_are_on_the_list_of_places():
     assert {place_of(f"{folder}/v000001/matrix.npy").name for folder in ("vectors", "vectors-own")} == {"vectors"}
     assert {place_of(f"{folder}/CURRENT").name for folder in ("vectors", "vectors-own")} == {"vectors' pointer"}

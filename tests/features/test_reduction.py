@@ -36,13 +36,16 @@ logarithms of 0, division by 0, decimals, whatever is approximate, and anything 
 PLAN = reduction.Plan(layout(catalogue(WORDS), WORDS), WORDS)
 FORMULAS = context.formulas(PLAN.layout.features, WORDS)
 NOW = 1_712_734_200_000_000
-ENTERING = Entering.of((), WORDS.model_copy(update={"retention": Retention(interactions=400, kinds={"letter": 30})}), own=True)
+SPECIAL = [one.model_copy(update={"sensitivity": "special"}) for one in (WORDS.topics[1], WORDS.attributes[0])]
+LIMITED = {"retention": Retention(interactions=400, kinds={"letter": 30}), "topics": (WORDS.topics[0], SPECIAL[0]), "attributes": (SPECIAL[1],)}
+ENTERING = Entering.of((), WORDS.model_copy(update=LIMITED), own=True)
 EXPRESSIONS = {
     "projection": query.projection(PLAN.layout, WORDS, NOW, ()),
     "base": reduction.base(WORDS, NOW),
     "attributes": query.attributes(WORDS),
     "span": query.span(),
     "topic texts": query.topic_texts(),
+    "stored topics": query.stored_topics(),
     "sources": query.sources(),
     "projection of rows that end": query.projection(PLAN.layout, WORDS, NOW, (), limited=True),
     "base of rows that end": reduction.base(WORDS, NOW, limited=True),

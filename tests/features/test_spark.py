@@ -20,13 +20,19 @@ from features.lineage import lineages
 from features.relations import Relations
 from features.spark import Spark, SparkError, build_vectors, collect, write, write_vectors
 from features.vectors import VectorsError, build
-from features.vocabulary import Channel, Kind, Vocabulary
+from features.vocabulary import Attribute, Channel, Kind, Topic, Vocabulary
 from tests.features.random_history import AS_OF, DAY, LIMITED, Stored, random_tables
 
 pytestmark = pytest.mark.spark
 
 WHOLE = {"count", "machine", "recency", "first", "unanswered", "switches", "declared_age", "source", "age", "tenure"}
-SMALL = Vocabulary(kinds=(Kind(id="signed", direction="in", engagement=True, en="signature"),), channels=(Channel(id="door", en="door"),), windows_days=(30,))
+SMALL = Vocabulary(
+    kinds=(Kind(id="signed", direction="in", engagement=True, en="signature"),),
+    channels=(Channel(id="door", en="door"),),
+    topics=(Topic(id="climate", en="climate", sensitivity="special"),),
+    attributes=(Attribute(id="size", type="numeric", en="size", sensitivity="special"),),
+    windows_days=(30,),
+)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +133,7 @@ def test_a_small_vocabulary_of_own_rows_at_a_given_context(another, tmp_path):
     told = []
     found = build_vectors(history, SMALL, AS_OF, spark=another, context=kernel.context, own=True, progress=lambda stage, share: told.append((stage, share)))
     np.testing.assert_array_equal(found.matrix, kernel.matrix)
-    assert (found.person_ids.to_pylist(), found.own) == (kernel.person_ids.to_pylist(), True)
+    assert (found.person_ids.to_pylist(), found.own, found.withheld) == (kernel.person_ids.to_pylist(), True, ("climate",))
     assert told[-1] == ("vectors", 1.0)
     assert [share for _, share in told] == sorted(share for _, share in told)
 

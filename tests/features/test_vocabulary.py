@@ -104,6 +104,29 @@ def test_the_fingerprint_changes_with_every_word_and_only_then():
     assert len(same.fingerprint) == 64
 
 
+SPECIAL = {"housing": {"en": "housing", "sensitivity": "special"}, "peace": {"en": "peace"}, "rents": {"en": "rents", "classed_by": "Ann", "why": "rents"}}
+PARTY = {"sponsor_type": "political_actor", "channel_class": "online_targeted"}
+
+
+@pytest.mark.parametrize(
+    ("uses", "withheld"),
+    [
+        ({}, ("housing",)),
+        ({"a": PARTY | {"sponsor_type": "union"}, "b": PARTY | {"channel_class": "offline"}}, ("housing",)),
+        ({"a": PARTY | {"sponsor_type": "union"}, "b": PARTY}, ("housing", "peace")),
+    ],
+)
+def test_online_targeting_may_not_see_what_is_special_nor_a_political_actor_what_nobody_classed(uses, withheld):
+    assert parse_vocabulary(words(topics=SPECIAL, uses=uses)).withheld == withheld
+
+
+def test_what_is_withheld_makes_published_vectors_stale():
+    some, more = (parse_vocabulary(words(topics=SPECIAL, uses=uses)) for uses in ({}, {"party": PARTY}))
+    assert some.fingerprint != more.fingerprint
+    ordinary = {name: topic | {"classed_by": "Ann", "why": "it shows nothing"} for name, topic in SPECIAL.items() if name != "housing"}
+    assert parse_vocabulary(words(topics=ordinary, uses={"party": PARTY})).fingerprint == parse_vocabulary(words(topics=ordinary)).fingerprint
+
+
 def test_a_vocabulary_cannot_be_changed():
     with pytest.raises(ValidationError):
         parse_vocabulary(WORDS).kinds = ()
