@@ -77,6 +77,11 @@ class Loaded:
         """Whether the vectors may hold what came from elsewhere."""
         return self.vectors is None or not self.vectors.own
 
+    @property
+    def withheld(self) -> frozenset[str]:
+        """The topics that no interaction is about that the vectors rest on; none are known of vectors of all rows."""
+        return frozenset() if self.vectors is None else frozenset(self.vectors.withheld)
+
     def for_use(self, use: Use) -> Loaded:
         """Return the state that a use is answered from, vectors, people and bands alike: that of own rows for online targeting, where there is one."""
         if use.channel_class != "online_targeted" or self.own is None or self.own.group is None:

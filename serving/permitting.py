@@ -97,13 +97,16 @@ def check_in_person(asked: Refused, *, individual: bool) -> None:
 
 
 def special_scores(loaded: Loaded, names: Sequence[str], use: Use) -> frozenset[str]:
-    """Return those of the scores that are special for the use (rule L4): of a special topic, or made by a model that was fitted on a special attribute."""
-    found, every = set(), loaded.scores
-    for name in names:
-        score = every.get(name)
-        if score is not None and (score.model in loaded.special or (score.topic is not None and is_special(loaded.vocabulary.topic(score.topic), use))):
-            found.add(name)
-    return frozenset(found)
+    """Return those of the scores that are special for the use (rule L4): of a special topic, or made by a model that was fitted on a special attribute.
+
+    Online they all are where the vectors that the use is answered from may rest on interactions about a topic that is special for it.
+    """
+    loaded = loaded.for_use(use)
+    special = frozenset(topic.id for topic in loaded.vocabulary.topics if is_special(topic, use))
+    every = {name: score for name in names if (score := loaded.scores.get(name)) is not None}
+    if use.channel_class == "online_targeted" and not special <= loaded.withheld:
+        return frozenset(every)
+    return frozenset(name for name, score in every.items() if score.model in loaded.special or score.topic in special)
 
 
 def answer_permissions(permission: Permission, loaded: Loaded, asked: PermissionRequest, *, answer_id: str, at: datetime) -> PermissionAnswer:

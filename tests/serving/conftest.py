@@ -100,8 +100,8 @@ arms = { nothing = "no visit", visit = "a visit" }
 DOORSTEP = {"purpose": "campaign_messages", "channel_class": "offline", "sponsor_type": "ngo", "jurisdiction": "none"}
 
 
-def make_vectors(vocabulary, *, people=PEOPLE, seed=0, as_of=AS_OF, own=False):
-    """Random counts under the catalogue's own names; ids `van:0000` onwards."""
+def make_vectors(vocabulary, *, people=PEOPLE, seed=0, as_of=AS_OF, own=False, withheld=None):
+    """Random counts under the catalogue's own names; ids `van:0000` onwards. Own ones withhold what the vocabulary does, or those topics."""
     features = catalogue(vocabulary)
     draw = np.random.default_rng(seed)
     matrix = draw.poisson(1.5, (people, len(features))).astype(np.float32)
@@ -117,6 +117,7 @@ def make_vectors(vocabulary, *, people=PEOPLE, seed=0, as_of=AS_OF, own=False):
         table_versions={"interactions": 0},
         vocabulary_fingerprint=vocabulary.fingerprint,
         own=own,
+        withheld=() if not own else vocabulary.withheld if withheld is None else withheld,
     )
 
 

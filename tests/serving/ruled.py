@@ -8,9 +8,10 @@ import pyarrow as pa
 from features.database.store import Store
 from features.history import History
 from features.permission.ledger import Event, Ledger
+from features.publication import publish
 from features.tables import TABLES, arrow_schema
 from features.workspace import Workspace
-from tests.serving.conftest import DOORSTEP
+from tests.serving.conftest import DOORSTEP, make_vectors
 
 ONLINE = DOORSTEP | {"channel_class": "online_targeted", "jurisdiction": "fr"}
 PARTY = ONLINE | {"purpose": "political_ads", "sponsor_type": "political_actor"}
@@ -26,6 +27,11 @@ def copy_ruled(root, place):
     today = datetime.now(UTC).date()
     (place / "audience.toml").write_text(f'{text}\n[permission]\ndpia = "DPIA-1"\nrisk_assessment = {today}\n')
     return Workspace.open(place)
+
+
+def own_published(workspace, **more):
+    """Publish vectors for online targeting, with nothing of the topics that are withheld: the same as those of all rows, unless `more` says otherwise."""
+    publish(make_vectors(workspace.vocabulary, own=True, **more), workspace.own_vectors)
 
 
 def say(workspace, person, event, purpose="campaign_messages", **more):

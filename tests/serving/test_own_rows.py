@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from features.database.store import Store
+from features.history import History
+from features.own_rows import build_both
 from features.permission.live import Permission
 from features.permission.use import Use
 from features.publication import publish
@@ -17,11 +19,11 @@ from serving.audit import Answer, AuditLog
 from serving.held_data import Records, held_data
 from serving.loaded import stamp
 from serving.permission_schemas import PermissionRequest
-from serving.permitting import answer_permissions, permit
-from serving.schemas import ScoreRequest
+from serving.permitting import answer_permissions, permit, special_scores
+from serving.schemas import NoScore, ScoreRequest
 from serving.scorer import score
 from tests.serving.conftest import AS_OF, DOORSTEP, load_now, make_vectors
-from tests.serving.ruled import LONG_AGO, ONLINE, copy_ruled, put, put_members, say
+from tests.serving.ruled import LONG_AGO, ONLINE, PARTY, copy_ruled, own_published, put, put_members, say
 
 pytestmark = pytest.mark.usefixtures("quick_trial")
 
@@ -42,8 +44,9 @@ def ruled(made, tmp_path):
     return copy
 
 
-def own_published(workspace, **more):
-    publish(make_vectors(workspace.vocabulary, seed=7, as_of=AS_OF - timedelta(days=1), own=True, **more), workspace.own_vectors)
+def others_published(workspace, **more):
+    """Publish own vectors that are other ones than those of all rows."""
+    own_published(workspace, seed=7, as_of=AS_OF - timedelta(days=1), **more)
 
 
 def asked(loaded, workspace, use, people=(BOUGHT, FREE)):
@@ -66,7 +69,7 @@ def test_without_vectors_of_own_rows_people_with_others_rows_are_refused(ruled):
 
 
 def test_with_them_nobody_is_refused_for_rows_that_are_not_used(ruled):
-    own_published(ruled)
+    others_published(ruled)
     loaded = load_now(ruled)
     online, offline = asked(loaded, ruled, ADS), asked(loaded, ruled, DOORSTEP | {"channel_class": "offline"})
     assert [one.code for one in online.results] == [None, None]
@@ -82,7 +85,7 @@ def test_with_them_nobody_is_refused_for_rows_that_are_not_used(ruled):
 
 
 def test_people_who_are_known_by_others_rows_alone_have_no_score_online(ruled):
-    own_published(ruled, people=2)
+    others_published(ruled, people=2)
     loaded = load_now(ruled)
     assert loaded.for_use(Use(**ADS)).group is not loaded.group
     assert [one.code for one in asked(loaded, ruled, ADS).results] == [None, "unknown_person"]
@@ -90,7 +93,7 @@ def test_people_who_are_known_by_others_rows_alone_have_no_score_online(ruled):
 
 def test_it_is_loaded_when_it_comes_and_let_go_when_it_goes(ruled):
     first, seen = load_now(ruled), stamp(ruled)
-    own_published(ruled)
+    others_published(ruled)
     assert stamp(ruled) != seen
     second = load_now(ruled, previous=first)
     assert second.own.group is second.group, "the same people are decided on from the same facts"
@@ -128,3 +131,55 @@ def test_access_tells_of_online_scores_what_was_done_and_may_be_done(ruled):
     assert not set(data.own_vector) & set(data.vector), "only what is not the same"
     told = "\n".join(str(section) for section in document(data, workspace.vocabulary).sections)
     assert "these are not the same" in told
+
+
+# Topics that online targeting may not see
+
+
+def codes(loaded, workspace, use, person=FREE):
+    """The codes of somebody's score, None where there is a number."""
+    (result,) = asked(loaded, workspace, use, [person]).results
+    return [score.code if isinstance(score, NoScore) else None for score in result.scores]
+
+
+@pytest.mark.parametrize("withheld", [None, ()], ids=["there are no own ones", "own ones of before"])
+def test_where_vectors_may_rest_on_a_special_topic_nobody_has_a_score_online(ruled, withheld):
+    if withheld is not None:
+        own_published(ruled, withheld=withheld)
+    loaded = load_now(ruled)
+    assert codes(loaded, ruled, ADS) == ["special_category_profiling"]
+    assert codes(loaded, ruled, ADS | {"jurisdiction": "none"}) == codes(loaded, ruled, DOORSTEP) == [None], "where no law says so"
+    own_published(ruled, withheld=("schools",))
+    assert codes(load_now(ruled, previous=loaded), ruled, ADS) == [None]
+
+
+def test_on_behalf_of_a_political_actor_topics_that_nobody_classed_are_withheld_too(ruled):
+    assert ruled.vocabulary.withheld == ruled.vocabulary.topic_ids, "its audience.toml has such a use"
+    names = ["affinity:housing", "affinity:schools", "persuadability:rent:story"]
+    own_published(ruled, withheld=("schools",))
+    some = load_now(ruled)
+    assert special_scores(some, names, Use(**ADS)) == {"affinity:schools"}
+    assert special_scores(some, names, Use(**PARTY)) == set(names)
+    own_published(ruled)
+    every = load_now(ruled)
+    assert special_scores(every, names, Use(**PARTY)) == {"affinity:housing", "affinity:schools"}
+    assert special_scores(every, names, Use(**PARTY | {"channel_class": "offline"})) == {"affinity:housing", "affinity:schools"}
+
+
+def test_rows_about_a_special_topic_move_no_score_online(ruled):
+    """Of two who did the same the one also wrote about schools: online they have the same score, at the door they have not."""
+    text = (ruled.root / "audience.toml").read_text()
+    (ruled.root / "audience.toml").write_text(text.replace('sponsor_type = "political_actor"', 'sponsor_type = "ngo"'))
+    workspace = Workspace.open(ruled.root)
+    assert workspace.vocabulary.withheld == ("schools",)
+    row = {"kind": "letter_open", "channel": "email", "direction": "in", "source_id": "forms", "collected_how": "observed", "is_machine": False}
+    told = [(BOUGHT, "housing"), (FREE, "housing"), (FREE, "schools"), (FREE, "housing;schools"), (FREE, "schools")]
+    at = AS_OF - timedelta(days=3)
+    rows = [row | {"interaction_id": f"t{number}", "person_id": person, "topic": topic} for number, (person, topic) in enumerate(told)]
+    put(workspace, "interactions", [one | {"occurred_at": at, "received_at": at} for one in rows])
+    every, own = build_both(History(workspace.tables, workspace.vocabulary), workspace, AS_OF)
+    assert (own.withheld, every.withheld) == (("schools",), ())
+    loaded = load_now(workspace)
+    online, offline = (asked(loaded, workspace, use).results for use in (ADS, DOORSTEP))
+    assert online[0].scores[0].value == online[1].scores[0].value
+    assert offline[0].scores[0].value != offline[1].scores[0].value

@@ -25,12 +25,13 @@ from serving.loaded import fitted_on_special, load
 from serving.permitting import permit, special_scores
 from serving.problems import Problem
 from tests.serving.conftest import Served, fit_affinity, load_now, make_vectors, promote, serving, wait_until
-from tests.serving.ruled import BROADCAST, DOORSTEP, LANGUAGES, LONG_AGO, ONLINE, PARTY, copy_ruled, erase, only, put, say
+from tests.serving.ruled import BROADCAST, DOORSTEP, LANGUAGES, LONG_AGO, ONLINE, PARTY, copy_ruled, erase, only, own_published, put, say
 
 
 @pytest.fixture(scope="module")
 def ruled_server(made, tmp_path_factory):
     workspace = copy_ruled(made.workspace.root, tmp_path_factory.mktemp("ruled") / "workspace")
+    own_published(workspace)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(artefact, "try_in_process", lambda _folder: None)
         with serving(workspace.root) as (client, app):
@@ -336,7 +337,7 @@ def test_for_a_political_actor_every_topic_is_special_until_someone_said_why_not
     assert [score.get("code") for score in scores] == ["special_category_profiling"] * 3 + [None]
     topic = ruled.workspace.vocabulary.topic("housing").model_copy(update={"classed_by": "Ann", "why": "says nothing of opinions"})
     others = tuple(each for each in ruled.workspace.vocabulary.topics if each.id != "housing")
-    loaded = replace(ruled.server.reloader.current, vocabulary=ruled.workspace.vocabulary.model_copy(update={"topics": (topic, *others)}))
+    loaded = replace(ruled.server.reloader.current.for_use(Use(**PARTY)), vocabulary=ruled.workspace.vocabulary.model_copy(update={"topics": (topic, *others)}))
     assert special_scores(loaded, ["affinity:housing", "affinity:transport"], Use(**PARTY)) == {"affinity:transport"}
 
 
@@ -361,6 +362,7 @@ def test_a_model_fitted_on_a_special_attribute_scores_nobody_online(made, tmp_pa
     workspace = Workspace.open(workspace.root)
     vectors = make_vectors(workspace.vocabulary, people=120)
     publish(vectors, workspace.vectors)
+    own_published(workspace, people=120)
     promote(workspace, "affinity", "2", fit_affinity(vectors, ["housing"], num_trees=3), vectors)
     with serving(workspace.root) as (client, app):
         wait_until(lambda: app.state.server.reloader.current.champions)

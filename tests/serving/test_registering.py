@@ -20,7 +20,7 @@ from serving.schemas import ScoreRequest
 from serving.scorer import asked_names
 from serving.server import Server
 from serving.settings import Settings
-from tests.serving.ruled import DOORSTEP, LONG_AGO, ONLINE, copy_ruled, put
+from tests.serving.ruled import DOORSTEP, LONG_AGO, ONLINE, copy_ruled, own_published, put
 
 CAMPAIGN = ONLINE | {"campaign_id": "housing-2026"}
 SOURCE = {"type": "membership", "collected_how": "from_person", "collected_at": LONG_AGO, "political_purpose_stated": False, "supports_sponsor": False}
@@ -33,6 +33,7 @@ def registered(made, tmp_path_factory):
     others = {"type": "newsletter\nvan:0001", "collected_how": "third_party"}
     put(workspace, "sources", [SOURCE | {"source_id": "a"}, SOURCE | {"source_id": "b"}, SOURCE | others | {"source_id": "c"}])
     put(workspace, "people", [{"person_id": f"van:000{number}", "status": "member", "source_id": "a", "joined_at": LONG_AGO} for number in range(3)])
+    own_published(workspace)
     return workspace
 
 
@@ -119,7 +120,7 @@ def test_another_campaign_or_score_is_another_entry_and_a_special_one_is_left_ou
 
 def test_where_the_law_lets_others_data_serve_the_entry_says_so(online):
     use = Use(**CAMPAIGN | {"jurisdiction": "none"})
-    said = online.registrar.targeting(online.reloader.current, use, ["affinity:schools"], at=datetime.now(UTC)).body
+    said = online.registrar.targeting(online.reloader.current, use, ["affinity:schools", "affinity:housing"], at=datetime.now(UTC)).body
     assert {"type": "(other)", "collected_how": "third_party", "sources": 1} in said["sources"], "words of somebody's are not repeated"
     assert (said["third_party_data"], said["special_categories"]) == (True, ["affinity:schools"])
 
