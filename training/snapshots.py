@@ -113,6 +113,8 @@ def affinity_dataset(
         y = np.where((y == 0) & ~exposed, np.nan, y)
     if path is None:
         y = _answerable(y, exposed, rows["test"].to_numpy(dtype=bool))
+    if own:
+        y = np.where(np.isin(topics, workspace.vocabulary.withheld), np.nan, y)  # what online targeting may not see is not learned for it, labels in a file too
     vectors = build_rows(history, workspace.vocabulary, rows[["person_id", "as_of"]], versions=versions, own=own, progress=progress)
     X = pd.DataFrame(vectors.matrix, columns=list(vectors.names), copy=False)
     test = rows["test"].to_numpy(dtype=bool)

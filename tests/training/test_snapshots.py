@@ -1,3 +1,4 @@
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -235,6 +236,32 @@ def test_the_dataset_says_which_topics_have_a_parent(tmp_path, by_hand):
     workspace = Workspace.open(root)
     by_hand.interactions(workspace, [f"a:{number}" for number in range(20)], NOW - timedelta(days=200), topic="care")
     assert affinity_dataset(workspace, CONFIG, now=NOW).parents == {"care": "housing"}
+
+
+def test_for_online_targeting_nothing_is_learned_of_nor_from_a_special_topic(campaign, by_hand, tmp_path):
+    root = shutil.copytree(campaign.root, tmp_path / "workspace", ignore=shutil.ignore_patterns("audience.db*", "database.id"))
+    words = (root / "audience.toml").read_text().replace("[topics.care]\n", '[topics.care]\nsensitivity = "special"\n')
+    (root / "audience.toml").write_text(words.replace('channel_class = "offline"', 'channel_class = "online_targeted"'))
+    workspace = Workspace.open(root)
+    source = {
+        "source_id": "s",
+        "type": "platform",
+        "collected_how": "observed",
+        "collected_at": NOW,
+        "political_purpose_stated": True,
+        "supports_sponsor": False,
+    }
+    by_hand.store(workspace, "sources", **{name: [value] for name, value in source.items()})
+    people, time = [f"van:{number:04d}" for number in range(100)], pd.Timestamp("2026-08-01", tz="UTC")
+    path = write_labels(tmp_path / "labels.parquet", people, [time], split=lambda person, _: "test" if person < "van:0050" else "train")
+    for found in (affinity_dataset(workspace, CONFIG.model_copy(update={"snapshots": 2}), now=NOW, labels=labels) for labels in (None, path)):
+        assert found.own
+        care = found.topics.index("care")
+        for side in (found.train, found.test):
+            counts = {topic: side.X[f"count|kind=any-engagement|channel=any|topic={topic}|window=all"].to_numpy() for topic in ("housing", "care")}
+            assert (counts["housing"].any(), counts["care"].any()) == (True, False)
+            assert np.isnan(side.y[:, care]).all()
+            assert np.isfinite(np.delete(side.y, care, axis=1)).all()
 
 
 def test_labels_that_leave_one_side_empty_say_so(campaign, tmp_path):
