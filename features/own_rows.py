@@ -6,6 +6,7 @@ They differ where rows from elsewhere are stored (rule L3), and where topics are
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,7 +76,8 @@ def build_both(
     every = build_into(history, workspace.vocabulary, as_of, workspace.vectors, kept=kept, progress=progress)
     own = None
     for folder in wanted(history, workspace):
-        own = build_into(history, workspace.vocabulary, as_of, folder, own=True, kept=kept, progress=_of_own(progress))
+        with _nobody_left(folder):
+            own = build_into(history, workspace.vocabulary, as_of, folder, own=True, kept=kept, progress=_of_own(progress))
     return every, own
 
 
@@ -84,7 +86,8 @@ def refresh_both(history: StoredTables, workspace: Workspace, as_of: datetime, *
     every = refresh(history, workspace.vocabulary, as_of, workspace.vectors, progress=progress)
     own = None
     for folder in wanted(history, workspace):
-        own = refresh(history, workspace.vocabulary, as_of, folder, own=True, progress=_of_own(progress))
+        with _nobody_left(folder):
+            own = refresh(history, workspace.vocabulary, as_of, folder, own=True, progress=_of_own(progress))
     return RefreshedBoth(every, own)
 
 
@@ -100,6 +103,15 @@ def withdraw(folder: Path) -> None:
     """Remove every published version, so that readers have none; who has one open keeps it until then."""
     if folder.is_dir():
         published.remove(folder, lambda _version: True)
+
+
+@contextlib.contextmanager
+def _nobody_left(folder: Path) -> Iterator[None]:
+    """Take away what was published where nobody is known by what online targeting may see."""
+    try:
+        yield
+    except published.NobodyError:
+        withdraw(folder)
 
 
 def _of_own(progress: Progress | None) -> Callable[[str, float], None] | None:

@@ -25,7 +25,7 @@ from features.context import Context
 from features.definition import definitions_hash, parse_name
 from features.matrix import InFile, spare
 from features.patches import Patch
-from features.published import VectorsError
+from features.published import NobodyError, VectorsError
 from features.vectors import Progress, Upkeep, Vectors
 from features.vocabulary import Vocabulary
 
@@ -72,7 +72,7 @@ def build_into(
 ) -> Vectors:
     """Build the vectors of the whole base straight into a published version of `folder`, block by block, and return them opened.
 
-    Takes the memory of a block, however large the base; see `features.vectors.build`. Raises VectorsError, also when nobody is known.
+    Takes the memory of a block, however large the base; see `features.vectors.build`. Raises VectorsError, NobodyError when nobody is known.
     """
     from features import builder  # noqa: PLC0415 - the server opens vectors and never builds them; ibis and numba take seconds to import
 
@@ -89,7 +89,7 @@ def build_into(
             path=made / "matrix.npy",
         )
         if not len(vectors):
-            raise VectorsError(f"nobody is known as of {vectors.as_of:%Y-%m-%d %H:%M} UTC: import people or interactions first; nothing was published")
+            raise NobodyError(f"nobody is known as of {vectors.as_of:%Y-%m-%d %H:%M} UTC: import people or interactions first; nothing was published")
         _write_ids(made, vectors.person_ids)
         return _write_rest(made, vectors)
 

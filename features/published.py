@@ -28,6 +28,10 @@ class VectorsError(ValueError):
     """Vectors that cannot be built, published or opened; the message says what was wrong and what to do."""
 
 
+class NobodyError(VectorsError):
+    """Nobody is known, of the rows that may enter: there are no vectors to publish."""
+
+
 def put(folder: Path, write: Callable[[Path], dict[str, Any]], *, kept: int = KEPT) -> Path:
     """Publish what `write` puts into an empty folder and return the new version's folder.
 

@@ -228,16 +228,14 @@ def _number(database: duckdb.DuckDBPyConnection, sql: str) -> int:
 def _vectors(workspace: Workspace, history: History, now: datetime, progress: Callable[[str, float], None]) -> bool:
     """Build what is published anew, without any version of before; where nobody is left nothing stays published. Returns whether vectors are there."""
     from features.own_rows import build_both, withdraw  # noqa: PLC0415 - as above
-    from features.published import VectorsError  # noqa: PLC0415 - as above
+    from features.published import NobodyError  # noqa: PLC0415 - as above
 
     if not (workspace.vectors / "CURRENT").exists():
         withdraw(workspace.own_vectors)
         return False
     try:
         build_both(history, workspace, now, kept=0, progress=progress)
-    except VectorsError as error:
-        if "nobody is known" not in str(error):
-            raise
+    except NobodyError:
         withdraw(workspace.vectors)
         withdraw(workspace.own_vectors)
         return False

@@ -80,6 +80,14 @@ def test_they_are_refreshed_replayed_and_erased_with_the_others_and_go_with_the_
     assert not list(workspace.own_vectors.glob("v*"))
 
 
+def test_where_nobody_is_known_by_own_rows_only_the_others_are_published(made):
+    tables, workspace = made(first=OWN | {"collected_how": "public"}, second=OWN | {"source_id": "never heard of"})
+    every, own = build_both(tables, workspace, NOW)
+    assert (len(every), own) == (2, None)
+    assert refresh_both(tables, workspace, NOW).own is None
+    assert not (workspace.own_vectors / "CURRENT").exists()
+
+
 def test_where_a_topic_is_withheld_they_stand_beside_the_others_whether_rows_are_about_it_or_not(made):
     tables, workspace = made()
     assert build_both(tables, workspace, NOW)[1] is None
