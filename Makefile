@@ -34,8 +34,8 @@ demo: $(VENV)/.installed ## simulate a campaign, train, promote, serve, ask for 
 serve: $(VENV)/.installed ## serve the demo's workspace, or ARGS="--workspace FOLDER"
 	@$(BIN)/audience serve $(if $(ARGS),$(ARGS),--workspace demo)
 
-test: $(VENV)/.installed ## run the test suite, a file at a time in two processes
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+test: $(VENV)/.installed ## run the test suite, a file at a time in two processes, the longest first
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.installed ## lint, format, types, import layers
 	@$(BIN)/ruff check .

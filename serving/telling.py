@@ -30,7 +30,7 @@ def told(
 
     Raises what `held_data` raises, and what `record` does: then nothing may be told.
     """
-    answer_id = new_answer_id()
+    answer_id, at = new_answer_id(), records.permission.now(at)
     data = replace(held_data(records, person, at=at, language=language), answer_id=answer_id)
     about = [] if data.token is None else [Decision(f"{answer_id}-0", data.token, ACCESS, ALLOWED)]
     record(Answer(answer_id, at, door, route, 200, key_id, people=1, decisions=about))

@@ -53,6 +53,22 @@ def _only_loopback(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
+LONGEST = (
+    "house/test_demo.py",
+    "training/test_fit_truth.py",
+    "house/test_documents.py",
+    "serving/test_bento.py",
+    "training/test_fit.py",
+    "features/test_spark.py",
+)
+"""Files that take longest. They begin, so that two processes end together; within them and after them the order is random."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+
+
 def missing_tool(reason):
     """Skip on a developer's machine; fail where AUDIENCE_CI says that every tool is there."""
     if os.environ.get("AUDIENCE_CI"):

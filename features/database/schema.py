@@ -232,5 +232,5 @@ MARKS = Table(
 )
 """What tells this database from another one, and the key that its rows were made with from another key."""
 
-APPEND_ONLY = ("answers", "decisions", "chain", "ledger", "register", "exports", "export_people")
+APPEND_ONLY = ("answers", "decisions", "chain", "ledger", "suppressions", "register", "exports", "export_people")
 """Tables whose rows the database itself refuses to change or delete."""

@@ -55,7 +55,11 @@ FIFTH = ("notices", "export_people", "exports", "register", "marks")
 
 
 def without_decisions(connection):
-    """Take back the fourth and the fifth step."""
+    """Take back the fourth, the fifth and the sixth step."""
+    for verb in ("update", "delete") if connection.dialect.name == "sqlite" else ():
+        connection.exec_driver_sql(f"DROP TRIGGER suppressions_no_{verb}")
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("DROP FUNCTION suppressions_refuses() CASCADE")
     for table in FIFTH:
         connection.exec_driver_sql(f"DROP TABLE {table}")
         if connection.dialect.name == "postgresql" and table in APPEND_ONLY:

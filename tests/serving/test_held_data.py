@@ -58,6 +58,14 @@ def copied(made, tmp_path):
     return Workspace.open(tmp_path / "copy")
 
 
+@pytest.fixture
+def without_party(copied):
+    """The same without a use on behalf of a political actor, so that no topic is withheld from online targeting."""
+    path = copied.root / "audience.toml"
+    path.write_text(path.read_text().replace('sponsor_type = "political_actor"', 'sponsor_type = "ngo"'))
+    return Workspace.open(copied.root)
+
+
 def tell(workspace, person=CANARY, **more):
     records, store = opened(workspace, **more)
     try:
@@ -177,11 +185,11 @@ def bought(workspace):
     return every, own
 
 
-def test_what_was_answered_from_own_rows_is_made_again_from_own_rows(copied, monkeypatch):
-    every, own = bought(copied)
+def test_what_was_answered_from_own_rows_is_made_again_from_own_rows(without_party, monkeypatch):
+    every, own = bought(without_party)
 
     def told():
-        found = tell(copied)
+        found = tell(without_party)
         return found, {score.as_of: (score.explained, score.value) for score in found.scores if score.as_of in (every, own)}
 
     found, scores = told()
@@ -194,7 +202,7 @@ def test_what_was_answered_from_own_rows_is_made_again_from_own_rows(copied, mon
     assert alls == ours + 9
     assert 0 < len(found.own_vector) < len(found.vector)
     assert not set(found.own_vector) & set(found.vector)
-    shutil.rmtree(copied.own_vectors)
+    shutil.rmtree(without_party.own_vectors)
     found, built = told()
     assert built == scores, "built again from the tables, of own rows alone"
     assert (found.own_vector_as_of, found.own_vector) == (None, ())
@@ -202,12 +210,12 @@ def test_what_was_answered_from_own_rows_is_made_again_from_own_rows(copied, mon
     assert told()[1][own][0] == "present", "of all rows another value comes out"
 
 
-def test_own_rows_that_are_all_rows_are_said_to_be_the_same(copied):
-    history = History(copied.tables, copied.vocabulary)
-    build_into(history, copied.vocabulary, LATER, copied.own_vectors, own=True)
-    found = tell(copied)
+def test_own_rows_that_are_all_rows_are_said_to_be_the_same(without_party):
+    history = History(without_party.tables, without_party.vocabulary)
+    build_into(history, without_party.vocabulary, LATER, without_party.own_vectors, own=True)
+    found = tell(without_party)
     assert (found.own_vector_as_of, found.own_vector) == (LATER, ())
-    shown = document(found, copied.vocabulary)
+    shown = document(found, without_party.vocabulary)
     assert any("every number is the same" in said for section in shown.sections for block in section.blocks for said in block.sentences)
 
 

@@ -115,7 +115,7 @@ def test_access_tells_of_online_scores_what_was_done_and_may_be_done(ruled):
     path = ruled.root / "audience.toml"
     path.write_text(path.read_text() + "\n" + "\n".join(["[uses.ads]", *(f'{name} = "{value}"' for name, value in ADS.items())]) + "\n")
     workspace = Workspace.open(ruled.root)
-    own_published(workspace)
+    own_published(workspace, seed=7, as_of=AS_OF - timedelta(days=1))
     with closing(Store(workspace.database_url)) as store:
         loaded, permission, log = load_now(workspace), Permission(workspace, store), AuditLog(store, workspace.signing_key())
         now, use = datetime.now(UTC), Use(**ADS)

@@ -90,7 +90,7 @@ def test_an_objection_by_a_clock_that_is_behind_is_the_last_word(telling, monkey
     ("changed", "field"),
     [
         ({"person": ""}, "events.0.person"),
-        ({"person": "van:314159" * 30}, "events.0.person"),
+        ({"person": "van:314159" * 40}, "events.0.person"),
         ({"event": "erased"}, "events.0.event"),
         ({"event": "van:314159"}, "events.0.event"),
         ({"purpose": "campaign_mesages"}, "events.0.purpose"),
