@@ -1,7 +1,5 @@
 """What is left out of tables cannot be worked out: an attacker with linear programming tries."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -113,11 +111,11 @@ def test_a_small_sum_is_refused():
         hidden_cells(np.zeros((0, 3), dtype=int), 50)
 
 
-def test_a_large_table_takes_a_moment():
+def test_in_a_large_table_no_hidden_cell_is_alone_in_its_line():
     draw = np.random.default_rng(0)
     counts = draw.poisson(draw.gamma(1.0, 60.0, (600, 1)) * np.array([0.2, 0.3, 0.5]))
     table = tabulated(counts, 50)
-    began = time.perf_counter()
     hidden = hidden_cells(table, 50)
-    assert time.perf_counter() - began < 20
+    assert hidden[table < 50].all()
+    assert 1 not in {*hidden.sum(axis=0), *hidden.sum(axis=1)}, "it would be the line's sum less the others"
     assert 0 < hidden.sum() < hidden.size
