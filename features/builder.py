@@ -34,7 +34,7 @@ BLOCK_PEOPLE = 65_536
 BLOCK_INTERACTIONS = 3_000_000
 """Interactions of one block, about (36 bytes each, held twice): people who did much come in smaller blocks."""
 FEW = 0.1
-"""Where a smaller share of the base is built, its interactions are read once and kept in the engine's memory."""
+"""Where a smaller share of the base is built, what is held of these people is read once and kept in the engine's memory."""
 MANY_TIMES = 64
 """Rows of more distinct times share the contexts of the start of their UTC day, month or year, whichever makes no more than this."""
 
@@ -57,6 +57,11 @@ class _Build:
         each = max(self.interactions / max(rows, self.people, 1), 1.0)
         return int(min(BLOCK_PEOPLE, max(BLOCK_INTERACTIONS / each, 64)))
 
+    def narrow(self, ids: pa.LargeStringArray) -> None:
+        """Let nobody be read from now on but these persons, where they are few."""
+        if len(ids) < FEW * self.people:
+            self.relations.narrow(self.engine, ids)
+
     def of(self, features: Sequence[Feature], progress: Progress) -> _Build:
         """Return a build of other features over the same relations."""
         plan = layout(features, self.vocabulary)
@@ -77,14 +82,14 @@ def build_base(
 ) -> Vectors:
     """Return the vectors of the base (or of `people` of it) as of one time, the matrix in a file when `path` names one; see `features.vectors.build`."""
     as_of_us = microseconds(as_of)
-    with _started(history, vocabulary, versions, progress, own=own) as build:
-        ids = _base(build, as_of_us) if people is None else _sorted(people)
+    asked = None if people is None else _sorted(people)
+    with _started(history, vocabulary, versions, progress, own=own, alone=None if given is None else asked) as build:
+        ids = _base(build, as_of_us) if asked is None else asked
         rows: Rows = InMemory(len(ids), len(build.plan.features)) if path is None else InFile(path, len(ids), len(build.plan.features), spare=spare(len(ids)))
         times = np.full(len(ids), as_of_us)
         if given is None and people is not None:
             given = _contexts(build, [as_of_us])[as_of_us]
-        if people is not None and len(ids) < FEW * build.people:
-            build.relations.narrow(build.engine, ids)
+            build.narrow(ids)
         present = np.ones(len(ids), dtype=bool)
         _check_context(build, given)
         if given is not None:
@@ -151,14 +156,21 @@ def microseconds(as_of: datetime) -> int:
 
 
 @contextmanager
-def _started(history: StoredTables, vocabulary: Vocabulary, versions: Mapping[str, int] | None, progress: Progress, *, own: bool) -> Iterator[_Build]:
+def _started(
+    history: StoredTables, vocabulary: Vocabulary, versions: Mapping[str, int] | None, progress: Progress, *, own: bool, alone: pa.Array | None = None
+) -> Iterator[_Build]:
+    """Open the tables; `alone` are the only persons that will be read, where it is known by then."""
     progress("reading the tables", 0.0)
     features = catalogue(vocabulary)
     plan = layout(features, vocabulary)
     with Engine() as engine:
-        relations = Relations(engine, history, vocabulary, versions, own=own)
+        relations = Relations(engine, history, vocabulary, versions, own=own, coded=False)
         interactions, people = (engine.table(f"SELECT count(*) AS n FROM all_{table}").column("n")[0].as_py() for table in ("interactions", "people"))  # noqa: S608 - two names
-        yield _Build(engine, relations, vocabulary, plan, context.formulas(features, vocabulary), interactions=interactions, people=people, progress=progress)
+        build = _Build(engine, relations, vocabulary, plan, context.formulas(features, vocabulary), interactions, people, progress)
+        if alone is not None:
+            build.narrow(alone)
+        relations.register_codes()
+        yield build
 
 
 def _base(build: _Build, as_of_us: int) -> pa.LargeStringArray:

@@ -83,8 +83,9 @@ class Relations:
     """The relations `interactions`, `people` and the codes of `query.CODES`, on one engine, at stated versions.
 
     `between` narrows `interactions` and `people` to a range of person ids; at first they hold everything, or the range from `low` to `high`.
-    The codes of several topics are those of what they hold at first. Rows that may not enter are not there (`features.entering`): `own` leaves out what
-    online targeting may not rest on, and where rows may end (`limited`), `interactions` says until when each counts.
+    The codes of several topics are those of what they hold when these are registered, which is at first unless `coded` is false. Rows that may not enter
+    are not there (`features.entering`): `own` leaves out what online targeting may not rest on, and where rows may end (`limited`), `interactions` says
+    until when each counts.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Relations:
         low: str | None = None,
         high: str | None = None,
         own: bool = False,
+        coded: bool = True,
     ) -> None:
         present = history.versions()
         self.engine = engine
@@ -109,7 +111,8 @@ class Relations:
         self.limited = self.entering.limited
         self._stored()
         self.between(low, high)
-        self._codes()
+        if coded:
+            self.register_codes()
 
     def _stored(self) -> None:
         """Make the relations `all_interactions` and `all_people` of what may enter."""
@@ -137,8 +140,9 @@ class Relations:
             self.engine.between(table, f"all_{table}", "person_id", low, high)
 
     def narrow(self, engine: Engine, people: pa.Array) -> None:
-        """Keep nothing but what these persons did, read once: for the few whose records lie among millions. Ids of interactions and batches become null."""
+        """Keep nothing but what is held of these persons, read once: for the few among millions. Ids of interactions and batches become null."""
         engine.among("all_interactions", "person_id", people, blank=("interaction_id", "batch_id"))
+        engine.among("all_people", "person_id", people)
         self.between()
 
     def offsets(self, latest_us: int) -> tuple[Offset, ...]:
@@ -160,7 +164,8 @@ class Relations:
             records += [(text, code, min(number, 1)) for number, code in enumerate(listed)]
         return _table(records, "topic_codes")
 
-    def _codes(self) -> None:
+    def register_codes(self) -> None:
+        """Make the relations of `query.CODES`."""
         vocabulary = self.vocabulary
         self.engine.register("kind_codes", _table([(kind.id, code) for code, kind in enumerate(vocabulary.kinds)], "kind_codes"))
         self.engine.register("channel_codes", _table([(channel.id, code) for code, channel in enumerate(vocabulary.channels)], "channel_codes"))

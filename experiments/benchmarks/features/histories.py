@@ -220,4 +220,5 @@ def _people(people: int) -> str:
 def _sources() -> str:
     return f"""
         SELECT 'source_' || i AS source_id, [{", ".join(map(repr, (*SOURCE_TYPES, "broker")))}][1 + i % {len(SOURCE_TYPES) + 1}] AS type,
-            'from_person' AS collected_how, TIMESTAMPTZ '2021-01-01 00:00:00+00' AS collected_at FROM range(40) AS t(i)"""
+            'from_person' AS collected_how, TIMESTAMPTZ '2021-01-01 00:00:00+00' AS collected_at,
+            true AS political_purpose_stated, sha256('what people were shown') AS notice_hash FROM range(40) AS t(i)"""

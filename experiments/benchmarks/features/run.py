@@ -64,7 +64,8 @@ LEAST_FREE = 1500
 """Megabytes: a case that leaves less to others is ended."""
 PART = 2_000
 """People that featuretools gets."""
-REFRESHED = 0.01
+REFRESHED, NEW = 0.01, 0.005
+"""Shares of the people that are built again and that something new comes in for: in the hour between, a window slides for about as many others."""
 
 
 class CaseError(RuntimeError):
@@ -101,7 +102,7 @@ def opened(task: dict[str, Any]) -> tuple[Any, Any, datetime]:
 
 
 def refreshed(task: dict[str, Any]) -> dict[str, float]:
-    """Publish everyone, bring in two interactions each of 1% of the people in the hour after, and refresh; seconds of all and of the refresh."""
+    """Publish everyone, bring in two interactions each of `NEW` of the people in the hour after, and refresh; seconds of both."""
     import histories
 
     from features.publication import build_into
@@ -112,11 +113,13 @@ def refreshed(task: dict[str, Any]) -> dict[str, float]:
     began = time.perf_counter()
     people = len(build_into(history, vocabulary, as_of, task["into"]))
     whole = time.perf_counter() - began
-    histories.bring_in(Workspace.open(task["workspace"]), "interactions", histories.more(people, REFRESHED, as_of), tell)
+    histories.bring_in(Workspace.open(task["workspace"]), "interactions", histories.more(people, NEW, as_of), tell)
     began = time.perf_counter()
     done = refresh(history, vocabulary, as_of + timedelta(hours=1), task["into"])
     seconds = time.perf_counter() - began
     tell(f"   {done}")
+    if not 0.95 * REFRESHED < done.rebuilt / people < 1.05 * REFRESHED:
+        raise CaseError(f"{done.rebuilt} of {people} people were built again, not {REFRESHED:.0%}")
     return {"full": whole, "seconds": seconds}
 
 
