@@ -133,23 +133,22 @@ def _show_replay(permission: Permission, answer: str, people: list[str]) -> None
     from features.permission.replaying import replay
 
     found = replay(permission, answer, people)
-    table(
-        [
-            {"person": one.person, "logged": one.logged.code, "again": one.again.code, "": "same" if one.same else "DIFFERENT: " + _differs(one)}
-            for one in found.compared
-        ]
-    )
+    table([{"person": one.person, "logged": one.logged.code, "again": "" if one.gone else one.again.code, "": _compared(one)} for one in found.compared])
     if any(found.refused):
         typer.echo(f"the use as a whole: logged {found.refused[0] or 'not refused'}, again {found.refused[1] or 'not refused'}")
-    if found.others:
-        typer.echo(f"{found.others:,} others of the answer were not named, or were erased", err=True)
+    gone = sum(one.gone for one in found.compared)
+    for count, words in ((gone, "cannot be compared"), (found.others - found.erased, "others of the answer were not named"), (found.erased, "were erased")):
+        if count:
+            typer.echo(f"{count:,} {words}", err=True)
     if not found.same:
         raise typer.Exit(1)
 
 
-def _differs(one: Compared) -> str:
+def _compared(one: Compared) -> str:
+    if one.same or one.gone:
+        return "same" if one.same else "not comparable: nothing is held of this person any more"
     parts = ((name, getattr(one.logged, name), getattr(one.again, name)) for name in ("code", "rule", "event", "source"))
-    return "; ".join(f"{name} {logged or 'none'}, again {again or 'none'}" for name, logged, again in parts if logged != again)
+    return "DIFFERENT: " + "; ".join(f"{name} {logged or 'none'}, again {again or 'none'}" for name, logged, again in parts if logged != again)
 
 
 def _versions(said: Iterable[str], history: History) -> dict[str, int]:

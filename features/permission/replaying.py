@@ -6,17 +6,18 @@ What comes out the same shows that the log says what was decided; what does not,
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from features.database.schema import ANSWERS, DECISIONS
+from features.database.schema import ANSWERS, DECISIONS, SUBJECTS
 from features.permission.disclosure import CODE, RULE, held_back
+from features.permission.held import held as held_of
 from features.permission.live import Group, Permission
 from features.permission.packs import FOLDER, load_pack
 from features.permission.rules import Preconditions
@@ -25,6 +26,8 @@ from features.permission.use import Use
 ALLOWED = "allowed"
 _UNDECIDED = "unknown_person"
 """The code of who had no vector: of them nothing was decided."""
+_CHUNK = 500
+"""How many people one query names: databases limit the parameters of a statement."""
 
 
 class ReplayError(ValueError):
@@ -43,11 +46,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One person's decision as the log has it, and as it is made again."""
+    """One person's decision as the log has it, and as it is made again.
+
+    `gone`: it comes out otherwise, and cannot be compared, because the tables of then hold nothing of the person any more: a purge took them since.
+    """
 
     person: str
     logged: Outcome
     again: Outcome
+    gone: bool = False
 
     @property
     def same(self) -> bool:
@@ -57,7 +64,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """An answer's decisions made again: of the people who were named, and how many others the answer is about.
+    """An answer's decisions made again: of the people who were named, how many others the answer is about, and how many of these were erased.
 
     `refused`: the code of the rule with which the use was refused for everybody, in the log and made again; None where none did, also where this service
     refused it for a reason of its own.
@@ -66,11 +73,12 @@ class Replay:
     compared: tuple[Compared, ...]
     others: int
     refused: tuple[str | None, str | None]
+    erased: int = 0
 
     @property
     def same(self) -> bool:
-        """Whether everything came out the same."""
-        return self.refused[0] == self.refused[1] and all(each.same for each in self.compared)
+        """Whether everything that can be compared came out the same."""
+        return self.refused[0] == self.refused[1] and all(each.same or each.gone for each in self.compared)
 
 
 def replay(permission: Permission, answer_id: str, people: Sequence[str]) -> Replay:
@@ -83,15 +91,19 @@ def replay(permission: Permission, answer_id: str, people: Sequence[str]) -> Rep
         asked = _asked(head)
         logged = _logged(connection, answer_id)
         named = {person: logged[subject.token] for person, subject in subjects.find_all(connection, people).items() if subject.token in logged}
-    ids = sorted(named)
-    group = permission.group(pa.array(ids, pa.large_string()), versions=json.loads(head.tables))
+        erased = len(logged) - _known(connection, logged)
+    ids, versions = sorted(named), json.loads(head.tables)
+    group = permission.group(pa.array(ids, pa.large_string()), versions=versions)
     outside = asked.pop("outside")
     decisions = group.decide(np.arange(len(ids)), **asked)
     held = held_back(decisions) if outside else np.zeros(len(ids), dtype=np.bool_)
     refused = None if decisions.refused_use is None else decisions.refused_use.code
     told = None if logged or head.code not in {rule.code for rule in decisions.rules} else head.code
     compared = tuple(Compared(person, named[person], _made(group, decisions, row, held=bool(held[row]))) for row, person in enumerate(ids))
-    return Replay(compared, len(logged) - len(ids), (told, refused))
+    differing = [one.person for one in compared if not one.same]
+    there = held_of(permission.history, differing).learned_from(permission.history, versions, None) if differing else frozenset()
+    compared = tuple(one if one.same or one.person in there else replace(one, gone=True) for one in compared)
+    return Replay(compared, len(logged) - len(ids), (told, refused), erased)
 
 
 def _asked(head: Any) -> dict[str, Any]:
@@ -117,6 +129,13 @@ def _logged(connection: Connection, answer_id: str) -> dict[str, Outcome]:
     rows = connection.execute(select(DECISIONS).where(DECISIONS.c.answer_id == answer_id)).all()
     decided = [row for row in rows if row.code != _UNDECIDED]
     return {row.person: Outcome(row.code if row.rule is not None else ALLOWED, row.rule, row.event, row.source) for row in decided}
+
+
+def _known(connection: Connection, tokens: Collection[str]) -> int:
+    """Return how many of the tokens lead to somebody: those of the others were erased."""
+    listed = list(tokens)
+    parts = (listed[begin : begin + _CHUNK] for begin in range(0, len(listed), _CHUNK))
+    return sum(int(connection.execute(select(func.count()).select_from(SUBJECTS).where(SUBJECTS.c.token.in_(part))).scalar_one()) for part in parts)
 
 
 def _made(group: Group, decisions: Any, row: int, *, held: bool) -> Outcome:

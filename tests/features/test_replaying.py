@@ -14,6 +14,7 @@ from features.database.schema import DECISIONS
 from features.permission.ledger import Event
 from features.permission.live import Permission
 from features.permission.opening import opened
+from features.permission.purging import purge
 from features.permission.replaying import ReplayError, replay
 from features.permission.rules import Preconditions
 from features.permission.use import Use
@@ -156,6 +157,31 @@ def test_the_command_decides_from_past_versions_of_the_tables(logged):
         return found.stdout.splitlines()[1].split()[1]
 
     assert (code(), code("--version", "people=0")) == ("allowed", "under_age")
+
+
+def test_whoever_was_purged_or_erased_since_is_counted_and_called_neither_same_nor_different(logged):
+    put(logged.workspace, "people", [{"person_id": f"van:{number}", "status": "contact", "source_id": "bought", "joined_at": LONG_AGO} for number in (5, 6, 7)])
+    people = [*PEOPLE, "van:5", "van:6", "van:7"]
+    logged.say("van:6", "objected", LONG_AGO)
+    logged.answer("before", people)
+    with logged.store.write(serial=True) as connection:
+        logged.permission.ledger.erase(connection, "van:7", now=NOW, door="command")
+    logged.permission.history.delete_people(["van:7"])
+    purge(logged.workspace, logged.store, LONG_AGO + timedelta(days=2000))
+    put(logged.workspace, "people", [{"person_id": "van:5", "status": "member", "source_id": "forms", "joined_at": NOW}])
+    found = replay(logged.permission, "before", people)
+    assert {one.person for one in found.compared if one.gone} == {"van:3", "van:5"}, "also who came back: what it was decided from is gone"
+    assert compared(logged, "before", people)["van:6"] == ("objected", "objected", True), "what stands on the ledger alone comes out again"
+    assert (found.same, found.others, found.erased) == (True, 1, 1)
+    told = CliRunner().invoke(
+        audience.app, ["decide", "--answer", "before", "--file", "-", "--workspace", str(logged.workspace.root)], input="\n".join(people[1:])
+    )
+    assert (told.exit_code, told.stderr.splitlines()[-3:]) == (0, ["2 cannot be compared", "1 others of the answer were not named", "1 were erased"])
+    assert [line.split()[:5] for line in told.stdout.splitlines() if line.startswith("van:3")] == [
+        ["van:3", "source_purpose_missing", "not", "comparable:", "nothing"]
+    ]
+    logged.answer("turned", people[:6], turned="objected")
+    assert not replay(logged.permission, "turned", people).same
 
 
 def test_the_log_stays_as_it_was(logged):
