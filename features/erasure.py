@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,18 +27,24 @@ def erase(history: History, ids: Sequence[str]) -> dict[str, int]:
     """
     tables = [name for name, table in STORED.items() if any(column.name == "person_id" for column in table.columns)]
     erased = pa.table({"person_id": pa.array(ids, pa.string())})
-    return strike(history, dict.fromkeys(tables, "person_id IN (SELECT person_id FROM erased)" if ids else ""), {"erased": erased})
+    with locked(history, tables) as staging:
+        return strike(history, staging, dict.fromkeys(tables, "person_id IN (SELECT person_id FROM erased)" if ids else ""), {"erased": erased})
 
 
-def strike(history: History, doomed: Mapping[str, str], relations: Mapping[str, pa.Table]) -> dict[str, int]:
+@contextmanager
+def locked(history: History, tables: Iterable[str]) -> Iterator[Mapping[str, Path]]:
+    """Hold the locks of tables, so that nobody else writes them; yields the staging folder of each. Raises HistoryError where another writer has one."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(history.writing(name)) for name in tables}
+
+
+def strike(history: History, staging: Mapping[str, Path], doomed: Mapping[str, str], relations: Mapping[str, pa.Table]) -> dict[str, int]:
     """Remove the rows for which a condition holds, by table; returns rows removed per table, of the present versions.
 
-    A condition is SQL over the columns of its table and over `relations`, which are there by their names; an empty one holds for no row. Locks and
-    interruptions as for `erase`.
+    `staging`: the tables are `locked`. A condition is SQL over the columns of its table and over `relations`, which are there by their names; an empty one
+    holds for no row. Interruptions as for `erase`.
     """
-    with ExitStack() as stack:
-        staging = {name: stack.enter_context(history.writing(name)) for name in doomed}
-        return {name: _strike_from(history, name, staging[name], condition, relations) for name, condition in doomed.items()}
+    return {name: _strike_from(history, name, staging[name], condition, relations) for name, condition in doomed.items()}
 
 
 def _strike_from(history: History, table: str, staging: Path, condition: str, relations: Mapping[str, pa.Table]) -> int:

@@ -154,6 +154,7 @@ VALUES: Mapping[str, Said] = MappingProxyType(
         "gdpr_6_1_a": _name("consent (GDPR, article 6)", "consentement (RGPD, article 6)", "toestemming (AVG, artikel 6)"),
         "gdpr_6_1_f": _name("legitimate interest (GDPR, article 6)", "intérêt légitime (RGPD, article 6)", "gerechtvaardigd belang (AVG, artikel 6)"),
         "erased": _name("erasure", "effacement", "wissing"),
+        "purged": _name("the time for keeping it is over", "fin de la durée de conservation", "einde van de bewaartermijn"),
     }
 )
 """Values of columns, uses and events that are words of this system."""
@@ -171,6 +172,7 @@ PLACES_HELD: Mapping[str, Said] = MappingProxyType(
         "draws": _name("lists of draws for experiments", "listes de tirages au sort", "lijsten van lotingen"),
         "database": _name("the database", "la base de données", "de database"),
         "people's keys": _name("the list of random names and keys", "la liste des noms aléatoires et des clés", "de lijst van willekeurige namen en sleutels"),
+        "last signs of life": _name("when people were last heard of", "les dates des dernières nouvelles", "wanneer mensen het laatst van zich lieten horen"),
         "suppressions": _name("the list of those who were erased", "la liste des personnes effacées", "de lijst van wie gewist is"),
         "ledger": _name(
             "what people said of the use of their data", "ce que les personnes ont dit de l'usage de leurs données", "wat mensen over het gebruik zeiden"

@@ -72,7 +72,8 @@ class HeldRow:
 class HeldRetention:
     """How long data are kept: the limits of rows in days, and when everything goes because nothing was heard of this person, null where no day is set.
 
-    `heard_at`: when they were last heard of, or since when they are known; `member`: as long as they are one, nothing goes for that reason.
+    `heard_at`: when they were last heard of, or since when they are known; `member`: as long as they are one, nothing goes for that reason. `heard_written`:
+    what is written down of it, where a purge took the row that told it.
     """
 
     interactions: int | None
@@ -83,6 +84,7 @@ class HeldRetention:
     inactive_on: datetime | None
     member: bool
     words: list[str]
+    heard_written: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,11 @@ SENTENCES: Mapping[str, Said] = MappingProxyType(
             "La date depuis laquelle vous êtes connu n'est pas conservée : aucun jour n'est fixé pour tout supprimer.",
             "Sinds wanneer u bekend bent, is niet vastgelegd; er is dus geen dag bepaald waarop alles te verwijderen is.",
         ),
+        "heard_written": _say(
+            "The row that told that you were heard of on {date} is deleted; the date alone is kept, for as long as your other data.",
+            "La ligne qui donnait de vos nouvelles du {date} est supprimée ; seule la date est conservée, aussi longtemps que vos autres données.",
+            "De rij die zei dat op {date} iets van u is vernomen, is verwijderd; alleen de datum wordt bewaard, zolang als uw andere gegevens.",
+        ),
         "kept_for_good": _say(
             "What you said of the use of your data, what was answered about you, and to whom they were handed stays as proof; once you are erased, "
             "nothing leads from it to you.",
@@ -315,6 +320,11 @@ PLACES_TOLD: Mapping[str, Said] = MappingProxyType(
             "a random name and a secret key, which seals what is written of you; the key itself is not given",
             "un nom aléatoire et une clé secrète, qui scelle ce qui est écrit de vous ; la clé elle-même n'est pas donnée",
             "een willekeurige naam en een geheime sleutel, die verzegelt wat over u is opgeschreven; de sleutel zelf wordt niet gegeven",
+        ),
+        "heard": _say(
+            "looked through; dates: {count}; told under how long your data are kept",
+            "examiné ; dates : {count} ; données avec la durée de conservation",
+            "doorzocht; datums: {count}; verteld bij hoelang uw gegevens worden bewaard",
         ),
         "nothing": _say("looked through: nothing", "examiné : rien", "doorzocht: niets"),
         "suppressed": _say(

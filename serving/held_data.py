@@ -42,7 +42,7 @@ from serving.past_scores import MOST_BUILT, PastScores
 from serving.permitting import special_scores
 from serving.words import refusal_words
 
-Answered = Literal["rows", "vector", "events", "answers", "exports", "files", "lines", "key", "suppressed", "database"]
+Answered = Literal["rows", "vector", "events", "answers", "exports", "files", "lines", "key", "heard", "suppressed", "database"]
 ANSWERED: Mapping[str, Answered] = {
     "tables": "rows",
     "vectors": "vector",
@@ -50,6 +50,7 @@ ANSWERED: Mapping[str, Answered] = {
     "decisions": "answers",
     "people of exports": "exports",
     "people's keys": "key",
+    "last signs of life": "heard",
     "suppressions": "suppressed",
     "database": "database",
     **dict.fromkeys(LINES, "lines"),
@@ -145,7 +146,9 @@ def _told(asked: _Asked, rows: list[HeldRow]) -> HeldData:
     recorded = records.permission.ledger.of_person(asked.person)
     exports, (files, unreadable) = exported(records.store, token, lines), named_files(records.workspace.root, asked.person)
     notes = [say("unreadable", asked.language, paths=", ".join(unreadable))] if unreadable else []
+    written = asked.known.heard_at
     counts = {"rows": len(rows), "vector": len(vector) + len(own), "events": len(recorded), "answers": len(lines), "exports": len(exports)}
+    counts["heard"] = int(written is not None)
     empty = replace(_empty(asked), checked=_checked(asked, counts, files))
     if not (any(counts.values()) or files or token):
         return replace(empty, notes=(*notes, say("beyond", asked.language)))
@@ -158,7 +161,7 @@ def _told(asked: _Asked, rows: list[HeldRow]) -> HeldData:
         known_since=asked.known.since,
         token=token,
         rows=tuple(rows),
-        retention=held_retention(rows, events, records.workspace.vocabulary, asked.language),
+        retention=held_retention(rows, events, records.workspace.vocabulary, asked.language, written=written),
         uses=tuple(_use(asked, group, name, use) for name, use in records.workspace.permission.uses.items()),
         vector_as_of=records.vectors.as_of if vector and records.vectors is not None else None,
         vector=vector,

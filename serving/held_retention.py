@@ -18,11 +18,16 @@ _NOT_SAID = "expired"
 """The event of the ledger that nobody said."""
 
 
-def held_retention(rows: Sequence[HeldRow], events: Iterable[HeldEvent], vocabulary: Vocabulary, language: Language) -> HeldRetention:
-    """Return how long a person's data are kept, by their present rows and what the ledger holds of them."""
+def held_retention(
+    rows: Sequence[HeldRow], events: Iterable[HeldEvent], vocabulary: Vocabulary, language: Language, *, written: datetime | None = None
+) -> HeldRetention:
+    """Return how long a person's data are kept, by their present rows and what the ledger holds of them.
+
+    `written`: when they were heard of, where a purge took the row that told it.
+    """
     retention, present = vocabulary.retention, [row for row in rows if not row.earlier]
     member = any(row.table == "people" and row.values.get("status") == "member" for row in present)
-    heard = heard_at(present, events)
+    heard = heard_at(present, events, written)
     until = None if member or heard is None else heard + timedelta(days=retention.inactive_days)
     days = number(retention.inactive_days, 0, language)
     if member:
@@ -31,19 +36,21 @@ def held_retention(rows: Sequence[HeldRow], events: Iterable[HeldEvent], vocabul
         about = say("inactive_undated", language)
     else:
         about = say("inactive_on", language, date=day(until, language), days=days)
-    words = [*_limits(vocabulary, language), about, say("kept_for_good", language)]
+    dated = [] if written is None else [say("heard_written", language, date=day(written, language))]
+    words = [*_limits(vocabulary, language), about, *dated, say("kept_for_good", language)]
     kinds, types = dict(retention.kinds), dict(retention.source_types)
-    return HeldRetention(retention.interactions, kinds, types, retention.inactive_days, heard, until, member, words)
+    return HeldRetention(retention.interactions, kinds, types, retention.inactive_days, heard, until, member, words, written)
 
 
-def heard_at(rows: Sequence[HeldRow], events: Iterable[HeldEvent]) -> datetime | None:
-    """Return when a person was last heard of: by what they did or said themselves, or since when they are known; None where no row tells."""
+def heard_at(rows: Sequence[HeldRow], events: Iterable[HeldEvent], written: datetime | None = None) -> datetime | None:
+    """Return when a person was last heard of: by what they did or said themselves, or since when they are known; None where nothing tells."""
+    kept = [] if written is None else [written]
     did = _times(rows, "interactions", "occurred_at", direction="in", is_machine=False)
-    known = _times(rows, "people", "joined_at") or _times(rows, "interactions", "received_at") or _times(rows, "assignments", "assigned_at")
+    known = _times(rows, "people", "joined_at") or kept or _times(rows, "interactions", "received_at") or _times(rows, "assignments", "assigned_at")
     if not known:
         return None
     said = [event.at for event in events if event.event in CONSENT_EVENTS and event.event != _NOT_SAID]
-    return max([min(known), *did, *said])
+    return max([min(known), *kept, *did, *said])
 
 
 def _times(rows: Sequence[HeldRow], table: str, column: str, **where: Any) -> list[datetime]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import select
 
-from features.database.schema import ANSWERS, DECISIONS, EXPORT_PEOPLE, EXPORTS, KEYS, NOTICES, SUBJECTS, SUPPRESSIONS
+from features.database.schema import ANSWERS, DECISIONS, EXPORT_PEOPLE, EXPORTS, KEYS, LAST_HEARD, NOTICES, SUBJECTS, SUPPRESSIONS
 from features.database.store import Store
 from features.history import History, HistoryError
 from features.permission.places import files
@@ -33,11 +33,12 @@ _LONGEST = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Whether ledger and log know a person, by which random name and since when, and when they were erased."""
+    """Whether ledger and log know a person, by which random name and since when, when they were erased, and when heard of, where a purge wrote that down."""
 
     token: str | None
     since: datetime | None
     erased_at: datetime | None
+    heard_at: datetime | None = None
 
 
 def known(store: Store, subjects: Subjects, person: str) -> Known:
@@ -46,7 +47,8 @@ def known(store: Store, subjects: Subjects, person: str) -> Known:
     with store.read() as connection:
         erased = connection.execute(select(SUPPRESSIONS.c.at).where(SUPPRESSIONS.c.person == hashed)).scalar_one_or_none()
         found = connection.execute(select(SUBJECTS.c.token, SUBJECTS.c.created_at).where(SUBJECTS.c.person == hashed)).one_or_none()
-    return Known(None if found is None else found.token, None if found is None else found.created_at, erased)
+        heard_at = connection.execute(select(LAST_HEARD.c.heard_at).where(LAST_HEARD.c.person == hashed)).scalar_one_or_none()
+    return Known(None if found is None else found.token, None if found is None else found.created_at, erased, heard_at)
 
 
 def table_rows(history: History, person: str) -> tuple[list[HeldRow], list[HeldSource]]:

@@ -141,6 +141,14 @@ SUPPRESSIONS = Table(
 )
 """Whom a later import must not bring back: a keyed hash of the id, apart from that of `subjects`, and nothing else."""
 
+LAST_HEARD = Table(
+    "last_heard",
+    METADATA,
+    Column("person", String(64), primary_key=True),
+    Column("heard_at", UtcTime, nullable=False),
+)
+"""When people were last heard of, where a purge took the row that told it and they stay: `person` is the keyed hash of `subjects`. It goes with the person."""
+
 LEDGER = Table(
     "ledger",
     METADATA,

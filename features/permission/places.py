@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-Treatment = Literal["nothing", "tables", "vectors", "lines", "checkpoints", "asked", "keys", "kept", "named"]
+Treatment = Literal["nothing", "tables", "vectors", "lines", "checkpoints", "asked", "keys", "row", "kept", "named"]
 TREATMENTS: dict[Treatment, str] = {
     "nothing": "nothing: it holds nobody",
     "tables": "rows deleted, from every past version too",
@@ -22,6 +22,7 @@ TREATMENTS: dict[Treatment, str] = {
     "checkpoints": "files that hold the id removed",
     "asked": "left as it is and named by path; rows removed with `--raw`",
     "keys": "row deleted, with the key that opened what is sealed",
+    "row": "row deleted",
     "kept": "kept, without what led to the person",
     "named": "left as it is and named by path",
 }
@@ -64,6 +65,13 @@ PLACES: tuple[Place, ...] = (
     Place("plans", "plans of experiments; digests of draws", ("experiments/*/plan*.json", "experiments/*/.plan*", "experiments/*/*draws.json*")),
     Place("database", "the SQL tables below", ("audience.db", "audience.db-*"), personal="see there", erasure="keys"),
     Place("people's keys", "keyed hash, token and key of each person", tables=("subjects",), personal="pseudonyms and keys", erasure="keys"),
+    Place(
+        "last signs of life",
+        "when people were last heard of, where a purge took the row",
+        tables=("last_heard",),
+        personal="a keyed hash, a time",
+        erasure="row",
+    ),
     Place("suppressions", "whom an import must not bring back", tables=("suppressions",), personal="a keyed hash", erasure="kept"),
     Place("ledger", "what people said about the use of their data", tables=("ledger",), personal="events by token; evidence, sealed", erasure="kept"),
     Place("decisions", "what was answered about whom", tables=("decisions",), personal="scores by token", erasure="kept"),

@@ -31,6 +31,10 @@ def purge(apply: Annotated[bool, typer.Option("--apply", help="Delete it; else o
         else:
             found = past(opened, store, now())
     table(found.records())
+    recipients, rows = len(found.to_tell), sum(found.to_tell.values())
     told = ", ".join(f"{reason} {count:,}" for reason, count in found.people.items())
     typer.echo(f"people who go: {told}; who stay though nothing was heard of them: members {found.members:,}, undated {found.undated:,}")
+    typer.echo(
+        f"who stay by the date of a last sign of life alone: {found.heard.num_rows:,}; recipients of exports to be told: {recipients:,}, of {rows:,} rows"
+    )
     typer.echo("nothing was deleted: `audience purge --apply` deletes it" if path is None else f"deleted; report: {path}")

@@ -1,7 +1,7 @@
-"""The queue to recipients (GDPR, article 19): an objection, withdrawal, refusal or erasure names the rows of exports that have to go.
+"""The queue to recipients (GDPR, article 19): an objection, withdrawal, refusal, erasure or purge names the rows of exports that have to go.
 
-Notices are put into the queue in the transaction of the ledger's events, and stay there until somebody says that the recipient was told. A recipient is told
-of the `reference`, the random name of the row in the file, and never of an id.
+Notices are put into the queue in the transaction of the ledger's events, or before a purge deletes, and stay there until somebody says that the recipient was
+told. A recipient is told of the `reference`, the random name of the row in the file, and never of an id.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ TO_DO = {
     "objected": "The person objects: use this row no more from now on, and delete it.",
     "withdrawn": "The person withdrew their consent: use this row no more from now on, and delete it.",
     "refused": "The person refuses this use: use this row no more from now on, and delete it.",
+    "purged": "The time for which this person's data may be kept is over: delete this row and every copy of it, and tell those whom you gave it to.",
 }
-"""What a recipient is asked to do, by the event that is the reason."""
+"""What a recipient is asked to do, by the reason: an event of the ledger, or `purged`."""
+_CHUNK = 500
+"""How many people one query names: databases limit the parameters of a statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,31 @@ def _queue(connection: Connection, use: str, after: int, now: datetime) -> int:
     )
     statement = insert(NOTICES).from_select(["reference", "reason", "at"], found)
     return int(connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount)
+
+
+def queue_purged(connection: Connection, tokens: Sequence[str], *, now: datetime) -> Counter[str]:
+    """Put every row of an export that held one of these people, by token, into the queue: nothing is held of them any more. In a serial transaction.
+
+    Returns the rows by recipient as `handed_out` counts them: all that wait, however often it is asked for.
+    """
+    rows = _handed_out(connection, tokens)
+    fresh = [{"reference": row.reference, "reason": "purged", "at": now} for row in rows if row.notice_id is None]
+    if fresh:
+        connection.execute(insert(NOTICES), fresh)
+    return Counter(row.recipient for row in rows)
+
+
+def handed_out(connection: Connection, tokens: Sequence[str]) -> Counter[str]:
+    """Return how many rows of exports held these people, by token, and by the recipient who was not told yet that a purge took them."""
+    return Counter(row.recipient for row in _handed_out(connection, tokens))
+
+
+def _handed_out(connection: Connection, tokens: Sequence[str]) -> list[Any]:
+    told = and_(NOTICES.c.reference == EXPORT_PEOPLE.c.reference, NOTICES.c.reason == "purged")
+    joined = EXPORT_PEOPLE.join(EXPORTS, EXPORTS.c.export_id == EXPORT_PEOPLE.c.export_id).outerjoin(NOTICES, told)
+    query = select(EXPORT_PEOPLE.c.reference, EXPORTS.c.recipient, NOTICES.c.notice_id).select_from(joined).where(NOTICES.c.told_at.is_(None))
+    parts = (tokens[begin : begin + _CHUNK] for begin in range(0, len(tokens), _CHUNK))
+    return [row for part in parts for row in connection.execute(query.where(EXPORT_PEOPLE.c.person.in_(part)))]
 
 
 def _counts(use: Use) -> ColumnElement[bool]:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, delete, insert, select
 
-from features.database.schema import SUBJECTS, SUPPRESSIONS
+from features.database.schema import LAST_HEARD, SUBJECTS, SUPPRESSIONS
 from features.database.store import Store
 
 _CONTEXT = b"audience-scoring/subjects/"
@@ -142,7 +142,8 @@ class Subjects:
     def forget(self, connection: Connection, person: str, now: datetime) -> None:
         """Destroy a person's key and keep the hash alone, so that an import does not bring the person back. A second time changes nothing."""
         hashed = self.hash_of(person)
-        connection.execute(delete(SUBJECTS).where(SUBJECTS.c.person == hashed))
+        for table in (SUBJECTS, LAST_HEARD):
+            connection.execute(delete(table).where(table.c.person == hashed))
         if connection.execute(select(SUPPRESSIONS.c.person).where(SUPPRESSIONS.c.person == hashed)).one_or_none() is None:
             connection.execute(insert(SUPPRESSIONS), {"person": hashed, "kind": "erased", "at": now})
 

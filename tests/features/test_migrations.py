@@ -55,7 +55,8 @@ FIFTH = ("notices", "export_people", "exports", "register", "marks")
 
 
 def without_decisions(connection):
-    """Take back the fourth, the fifth and the sixth step."""
+    """Take back the fourth step and all that came after it."""
+    connection.exec_driver_sql("DROP TABLE last_heard")
     for verb in ("update", "delete") if connection.dialect.name == "sqlite" else ():
         connection.exec_driver_sql(f"DROP TRIGGER suppressions_no_{verb}")
     if connection.dialect.name == "postgresql":

@@ -33,8 +33,8 @@ def run(kept, *words):
 
 def test_what_waits_is_listed(kept):
     shown = run(kept).output.splitlines()
-    assert shown[0].split() == ["recipient", "export", "handed", "out", "since", "erased", "objected", "withdrawn", "refused"]
-    assert [line.split()[-4:] for line in shown[1:]] == [["0", "1", "0", "0"], ["0", "1", "1", "0"]]
+    assert shown[0].split() == ["recipient", "export", "handed", "out", "since", "erased", "objected", "withdrawn", "refused", "purged"]
+    assert [line.split()[-5:] for line in shown[1:]] == [["0", "1", "0", "0", "0"], ["0", "1", "1", "0", "0"]]
 
 
 def test_letters_are_written_and_what_was_told_is_kept(kept):

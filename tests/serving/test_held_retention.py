@@ -9,9 +9,9 @@ from features.permission.ledger import Ledger
 from features.vocabulary import LANGUAGES
 from serving.held_data import _event
 from serving.held_retention import held_retention
-from serving.held_rows import table_rows
+from serving.held_rows import known, table_rows
 from tests.features import test_purging as purging
-from tests.features.test_purging import NOW, ROWS
+from tests.features.test_purging import DAY, NOW, ROWS
 
 kept = purging.kept
 GONE = {"gone:1", "silent:1", "told:1"}
@@ -27,7 +27,8 @@ def told(kept):
 
     def tell(person, language="en"):
         rows, _ = table_rows(history, person)
-        return rows, held_retention(rows, map(_event, ledger.of_person(person)), workspace.vocabulary, language)
+        written = known(store, ledger.subjects, person).heard_at
+        return rows, held_retention(rows, map(_event, ledger.of_person(person)), workspace.vocabulary, language, written=written)
 
     return tell
 
@@ -56,3 +57,22 @@ def test_each_limit_is_told_in_words(told, language):
     assert all(days in said for days, said in zip(("900", "400", "300"), words, strict=False))
     assert "2029" in words[4]
     assert len({words[4], told("member:1", language)[1].words[4], told("undated:1", language)[1].words[4]}) == 3
+
+
+def test_the_day_stays_the_same_when_a_purge_takes_the_row_that_told_it_and_the_date_is_told(kept, told):
+    workspace, store = kept
+    purging.put(workspace, "people", [purging.known("gave:1", 1500), purging.known("nodate:1", None)])
+    rows = [purging.did(30, "gave:1", 500, "gift"), purging.did(31, "nodate:1", 600, "gift"), purging.did(32, "sent:1", 950, direction="out")]
+    purging.put(workspace, "interactions", [*rows, purging.did(33, "sent:1", 20, direction="out")])
+    people = {"gave:1": 500, "nodate:1": 400, "sent:1": 50}
+    before = {person: told(person)[1] for person in people}
+    assert {person: one.inactive_on for person, one in before.items()} == {person: NOW + days * DAY for person, days in people.items()}
+    assert {one.heard_written for one in before.values()} == {None}
+    purging.purge(workspace, store, NOW)
+    for person in people:
+        rows, after = told(person)
+        assert (after.heard_at, after.inactive_on) == (before[person].heard_at, before[person].inactive_on)
+        assert after.heard_written == after.heard_at
+        assert len(after.words) == len(before[person].words) + 1
+        assert f"{after.heard_at:%Y}" in after.words[-2]
+        assert len([row for row in rows if row.table == "interactions"]) == (person == "sent:1")
