@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from weakref import WeakSet
 
 from sqlalchemy import Connection, select
 
@@ -15,6 +16,7 @@ from features.permission.exports import use_text
 from features.permission.register import Register
 from features.permission.rules import Preconditions
 from features.permission.subjects import Subjects
+from features.permission.targeted import register_targeting
 from features.permission.targeting import Targeting
 from features.permission.use import Activity
 from serving.entries import append, begun, entries_key
@@ -109,7 +111,7 @@ class AuditLog:
         self._subjects = Subjects(store, key)
         self._chain_key = entries_key(key)
         self._register = Register(store, key)
-        self._registered: set[str] = set()
+        self._registered: WeakSet[Targeting] = WeakSet()
 
     def begin(self) -> None:
         """Chain the answers of before there was a chain; does nothing the next time. Raises StoreError."""
@@ -146,8 +148,8 @@ class AuditLog:
                 self.enter(connection, answer)
         except (StoreError, TypeError, ValueError) as error:
             raise AuditError("the answer could not be recorded in the audit log, so it is not given") from error
-        if answer.targeting is not None:  # entries stay for good: what was committed once need not be looked for again
-            self._registered.add(answer.targeting.digest)
+        if answer.targeting is not None:  # until models or the day change, which makes another: then it is looked for again
+            self._registered.add(answer.targeting)
 
     def enter(self, connection: Connection, answer: Answer) -> None:
         """Do what `record` does in a serial transaction that goes on: what else it writes and the entry are there together or not at all."""
@@ -172,8 +174,8 @@ class AuditLog:
         if decisions:
             connection.execute(DECISIONS.insert(), decisions)
         append(connection, self._chain_key, last, head, decisions)
-        if answer.targeting is not None and answer.targeting.digest not in self._registered:
-            self._register.append(connection, "targeting", answer.targeting.body, now=answer.at)
+        if answer.targeting is not None and answer.targeting not in self._registered:
+            register_targeting(self._register, connection, answer.targeting, now=answer.at)
 
     def decisions(self, results: Iterable[PersonScores], asked: Sequence[str]) -> list[Decision]:
         """Return the decisions of an answer's results; a person without scores has one per score asked, with the code."""

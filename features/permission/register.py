@@ -63,13 +63,16 @@ class Register:
         Without `about` the whole body is what it is about: then the same is never said twice.
         """
         digest = digest_of(body if about is None else about)
-        text = canonical(body)
         same = select(REGISTER.c.entry_id, REGISTER.c.body).where(REGISTER.c.kind == kind, REGISTER.c.about == digest)
         last = connection.execute(same.order_by(REGISTER.c.seq.desc()).limit(1)).one_or_none()
-        if last is not None and last.body == text:
+        if last is not None and last.body == canonical(body):
             return str(last.entry_id)
+        return self.write(connection, kind, body, now=now, digest=digest)
+
+    def write(self, connection: Connection, kind: EntryKind, body: Mapping[str, Any], *, now: datetime, digest: str) -> str:
+        """Write an entry in a serial transaction, whatever was said before, and return its id; `digest` is of what it is about."""
         previous = connection.execute(select(REGISTER.c.chain).order_by(REGISTER.c.seq.desc()).limit(1)).scalar() or START
-        row = {"entry_id": secrets.token_hex(16), "kind": kind, "about": digest, "at": now, "body": text}
+        row = {"entry_id": secrets.token_hex(16), "kind": kind, "about": digest, "at": now, "body": canonical(body)}
         connection.execute(insert(REGISTER), row | {"chain": link(self._chain, previous, row)})
         return str(row["entry_id"])
 

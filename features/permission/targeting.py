@@ -50,9 +50,9 @@ class ModelUsed:
     bands: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Targeting:
-    """An entry's content, with the digest that it is known by."""
+    """An entry's content, with the digest that it is known by. Two that say the same are still two: each is looked for in the register."""
 
     body: Mapping[str, Any]
     digest: str

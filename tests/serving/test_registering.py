@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from features.database.schema import ANSWERS, REGISTER
 from features.database.store import StoreError
+from features.permission.notices import notice_of
 from features.permission.register import Register
 from features.permission.use import Use
 from models import artefact
@@ -157,6 +158,36 @@ def test_two_servers_say_it_once_and_after_a_restart_nothing_is_new(registered, 
     assert dict(map(tuple, kinds)) == {"dpia": 1, "risk_assessment": 1, "law_pack": 2, "topic": 3, "targeting": 1}
 
 
+def test_what_was_left_and_taken_up_again_is_said_again_and_told_by_the_notice(registered, tmp_path, quick_trial):
+    """Settings A, B and A again, each under a server of its own; under B another score is asked for, which says of the assessment what holds then."""
+    toml, url = registered.root / "audience.toml", f"sqlite:///{tmp_path / 'audience.db'}"
+    before = toml.read_text()
+    dpias = []
+    try:
+        for dpia, score in (("DPIA-1", "affinity:housing"), ("DPIA-2", "affinity:transport"), ("DPIA-1", "affinity:housing"), ("DPIA-1", "affinity:housing")):
+            toml.write_text(before.replace("DPIA-1", dpia))
+            with opened(registered, url) as server:
+                answer(server, [score])
+                answer(server, [score])
+                made = notice_of(server.register, server.permission.settings, "housing-2026", now=datetime.now(UTC))
+                assert made["dpia"] == dpia
+                dpias = [entry.body["dpia"] for entry in entries(server)]
+    finally:
+        toml.write_text(before)
+    assert dpias == ["DPIA-1", "DPIA-2", "DPIA-1"]
+
+
+def test_a_model_that_is_back_in_office_is_said_again_by_the_same_server(registered, tmp_path, quick_trial):
+    with opened(registered, f"sqlite:///{tmp_path / 'audience.db'}") as server:
+        loaded = server.reloader.current
+        for number, version in enumerate(("1", "2", "1", "1")):
+            champion = replace(loaded.champions["affinity"], version=version, digest=version * 64)
+            one = replace(loaded, champions=loaded.champions | {"affinity": champion})
+            way = server.registrar.targeting(one, Use(**CAMPAIGN), ["affinity:housing"], at=datetime.now(UTC))
+            server.audit.record(Answer(f"a{number}", datetime.now(UTC), "api", "POST /v1/scores", 200, targeting=way))
+        assert [entry.body["techniques"][0]["version"] for entry in entries(server)] == ["1", "2", "1"]
+
+
 def test_without_an_entry_there_is_no_answer_and_nothing_is_half_written(registered, tmp_path, quick_trial, monkeypatch):
     with opened(registered, f"sqlite:///{tmp_path / 'audience.db'}") as server:
 
@@ -164,7 +195,7 @@ def test_without_an_entry_there_is_no_answer_and_nothing_is_half_written(registe
             raise StoreError("the store cannot be written (OperationalError)")
 
         with monkeypatch.context() as patched:
-            patched.setattr(Register, "append", fail)
+            patched.setattr(Register, "write", fail)
             with pytest.raises(Problem) as refused:
                 answer(server)
         assert (refused.value.code, refused.value.status) == ("audit_unavailable", 503)
