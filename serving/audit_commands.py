@@ -24,10 +24,10 @@ Copies = Annotated[list[Path] | None, typer.Option(help="A copy of checkpoints t
 @app.command()
 def verify(checkpoints: Copies = None, workspace: Folder = HERE) -> None:
     """Check log, ledger and register; exit code 1 if one does not hold. Example: audience audit verify --checkpoints /mnt/elsewhere/checkpoints.jsonl."""
+    from features.database.chained import CHAINED
+    from serving.chain_verification import verify_chain
     from serving.checkpoint_files import paths, read
     from serving.checkpoints import Signer
-    from serving.ledger_verification import verify_ledger
-    from serving.register_verification import verify_register
     from serving.verification import verify as verify_log
 
     opened = Workspace.open(workspace)
@@ -37,20 +37,14 @@ def verify(checkpoints: Copies = None, workspace: Folder = HERE) -> None:
         if not path.exists():
             typer.echo(f"{path} is not there: no checkpoint of it was compared")
     kept = [read(path, signer) for path in [*filter(Path.exists, ours), *(checkpoints or [])]]
-    store = _store(opened)
+    known = [checkpoint for each, _ in kept for checkpoint in each]
+    store, secret = _store(opened), opened.signing_key()
     with Bars() as bars:
-        found = verify_log(
-            store,
-            opened.signing_key(),
-            [checkpoint for each, _ in kept for checkpoint in each],
-            [fault for _, faults in kept for fault in faults],
-            progress=bars,
-        )
-        ledger = verify_ledger(store, opened.signing_key(), progress=bars)
-    register = verify_register(store, opened.signing_key(), [checkpoint for each, _ in kept for checkpoint in each])
-    for words in (*found.words(), *ledger.words(), *register.words()):
+        found = verify_log(store, secret, known, [fault for _, faults in kept for fault in faults], progress=bars)
+        chains = [verify_chain(store, secret, name, known, progress=bars) for name in CHAINED]
+    for words in (*found.words(), *(words for chain in chains for words in chain.words())):
         typer.echo(words)
-    if not (found.holds and ledger.holds and register.holds):
+    if not (found.holds and all(chain.holds for chain in chains)):
         raise typer.Exit(1)
 
 

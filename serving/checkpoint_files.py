@@ -6,19 +6,19 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
-from features.database.schema import CHAIN, REGISTER
+from features.database import chained
+from features.database.schema import CHAIN
 from features.database.store import Store
-from features.permission import register
 from features.workspace import Workspace
-from serving.checkpoints import Checkpoint, CheckpointError, Signer
-from serving.entries import Tip, tip
+from serving.checkpoints import Checkpoint, CheckpointError, Signer, members
+from serving.entries import tip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ def keep(workspace: Workspace, store: Store, signer: Signer, *, now: datetime) -
     with _held(own) as file:
         lines = file.read().decode(errors="replace").splitlines()
         before = _last(lines, signer)
-        last, count, registered, contradicts = _as_it_is(store, before)
+        as_it_is, contradicts = _as_it_is(store, before, now)
         made = None
-        if last.seq and (before is None or (last, *registered) != (Tip(before.seq, before.link), before.register, before.register_link)):
-            made = Checkpoint(last.seq, last.link, now, count, *registered)
+        if as_it_is.seq and (before is None or as_it_is != replace(before, at=now, count=as_it_is.count)):
+            made = as_it_is
             lines.append(signer.line(made))
             _add(file, lines[-1:])
         for path in others:
@@ -84,23 +84,25 @@ def keep(workspace: Workspace, store: Store, signer: Signer, *, now: datetime) -
     return Kept(made, (own, *others), contradicts)
 
 
-def _as_it_is(store: Store, before: Checkpoint | None) -> tuple[Tip, int, tuple[int, str] | tuple[None, None], str | None]:
-    """Return the last entry, how many there are, the register's last entry, and what the checkpoint before says against either, in words."""
+def _as_it_is(store: Store, before: Checkpoint | None, now: datetime) -> tuple[Checkpoint, str | None]:
+    """Return the checkpoint of what is there now, and what the one before says against log, ledger or register, in words."""
     with store.read() as connection:
         last = tip(connection)
         count = connection.execute(select(func.count()).select_from(CHAIN).where(CHAIN.c.seq <= last.seq)).scalar_one()
-        registered = register.tip(connection) or (None, None)
-        contradicts = None
-        if before is not None and connection.execute(select(CHAIN.c.link).where(CHAIN.c.seq == before.seq)).scalar() != before.link:
-            contradicts = _words("log", before.seq, before)
-        elif before is not None and before.register is not None:
-            there = connection.execute(select(REGISTER.c.chain).where(REGISTER.c.seq == before.register)).scalar()
-            contradicts = None if there == before.register_link else _words("register", before.register, before)
-    return last, count, registered, contradicts
+        ends = {name: chained.tip(connection, name) for name in chained.CHAINED}
+        contradicts = None if before is None else _contradicts(connection, before)
+    others = {member: value for name, end in ends.items() for member, value in members(name, end).items()}
+    return Checkpoint(last.seq, last.link, now, count, **others), contradicts
 
 
-def _words(what: str, seq: int, before: Checkpoint) -> str:
-    return f"the {what} does not hold entry {seq} as the checkpoint of {before.at:%Y-%m-%d %H:%M:%S} UTC has it: run `audience audit verify`"
+def _contradicts(connection: Connection, before: Checkpoint) -> str | None:
+    found = {"log": (before.seq, before.link, connection.execute(select(CHAIN.c.link).where(CHAIN.c.seq == before.seq)).scalar())}
+    found |= {name: (*before.end(name), chained.link_of(connection, name, before.end(name).seq)) for name in chained.CHAINED if before.end(name).seq}
+    for name, (seq, stated, there) in found.items():
+        if there != stated:
+            rows = "event" if name == "ledger" else "entry"
+            return f"the {name} does not hold {rows} {seq} as the checkpoint of {before.at:%Y-%m-%d %H:%M:%S} UTC has it: run `audience audit verify`"
+    return None
 
 
 def _last(lines: list[str], signer: Signer) -> Checkpoint | None:

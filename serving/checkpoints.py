@@ -11,18 +11,18 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from features.database.chain import canonical
+from features.database.chained import CHAINED, NOTHING, Tip
 from features.permission.signing import Keys, made_signature
 
 CONTEXT = b"audience-scoring checkpoint 1\n"
 """What is signed is this and the line without its two signatures."""
 _KEYS = b"audience-scoring/audit/checkpoint/"
 _MEMBERS = {"seq": int, "link": str, "at": str, "count": int, "hmac": str, "signature": str}
-_REGISTER = {"register": int, "register_link": str}
-"""Members of checkpoints since there is a register; all or none of them are there."""
 _LINK = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,7 +32,10 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The last entry's number and link as of `at`, and how many entries there were; number and link of the register's last entry, if there was one."""
+    """The last entry's number and link as of `at`, and how many entries there were; the same of register and ledger, if they had any.
+
+    Of each pair both members stand in a line, or neither: lines of earlier releases have none.
+    """
 
     seq: int
     link: str
@@ -40,6 +43,13 @@ class Checkpoint:
     count: int
     register: int | None = None
     register_link: str | None = None
+    ledger: int | None = None
+    ledger_link: str | None = None
+
+    def end(self, name: str) -> Tip:
+        """Return the last row of the table of that name in `CHAINED`, as it was then."""
+        seq = getattr(self, name)
+        return NOTHING if seq is None else Tip(seq, getattr(self, f"{name}_link"))
 
 
 class Signer:
@@ -51,8 +61,8 @@ class Signer:
     def line(self, checkpoint: Checkpoint) -> str:
         """Return a checkpoint as its signed line, without the line's end."""
         stated: dict[str, object] = {"seq": checkpoint.seq, "link": checkpoint.link, "at": checkpoint.at.isoformat(), "count": checkpoint.count}
-        if checkpoint.register is not None:
-            stated |= {"register": checkpoint.register, "register_link": checkpoint.register_link}
+        for name in CHAINED:
+            stated |= members(name, checkpoint.end(name))
         signed = _signed(stated)
         return canonical(stated | {"hmac": self._keys.mac(signed), "signature": self._keys.sign(signed)})
 
@@ -65,8 +75,7 @@ class Signer:
             raise CheckpointError("its hmac is not of this workspace's key")
         if not made_signature(self._keys.public, signed, signature):
             raise CheckpointError("its signature is not of this workspace's key")
-        at = datetime.fromisoformat(stated["at"])
-        return Checkpoint(stated["seq"], stated["link"], at, stated["count"], stated.get("register"), stated.get("register_link"))
+        return Checkpoint(**stated | {"at": datetime.fromisoformat(stated["at"])})
 
     def public_key(self) -> str:
         """Return the public key that checks signatures, as PEM."""
@@ -75,6 +84,11 @@ class Signer:
     def name(self) -> str:
         """Return 16 hex digits that tell this workspace's checkpoints from others': the beginning of the public key's SHA-256."""
         return hashlib.sha256(self._keys.public.public_bytes_raw()).hexdigest()[:16]
+
+
+def members(name: str, end: Tip) -> dict[str, Any]:
+    """Return the members of a checkpoint on a table's last row, none where it has no row."""
+    return {name: end.seq, f"{name}_link": end.link} if end.seq else {}
 
 
 def _signed(stated: dict[str, object]) -> bytes:
@@ -86,8 +100,11 @@ def _members(line: str) -> dict:
         stated = json.loads(line)
     except (ValueError, RecursionError):
         raise CheckpointError("it is no line of JSON") from None
-    if not isinstance(stated, dict) or {name: type(value) for name, value in stated.items()} not in (_MEMBERS, _MEMBERS | _REGISTER):
-        raise CheckpointError(f"it does not have the members of a checkpoint: {', '.join(_MEMBERS)}")
-    if not all(_LINK.fullmatch(stated[name]) for name in ("link", "register_link") if name in stated):
+    wanted = dict(_MEMBERS)
+    for name in CHAINED:
+        wanted |= {name: int, f"{name}_link": str} if isinstance(stated, dict) and name in stated else {}
+    if not isinstance(stated, dict) or {name: type(value) for name, value in stated.items()} != wanted:
+        raise CheckpointError(f"it does not have the members of a checkpoint: {', '.join(wanted)}")
+    if not all(_LINK.fullmatch(value) for name, value in stated.items() if name.endswith("link")):
         raise CheckpointError("its link is no link")
     return stated

@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, collate, or_, select
 
-from features.database.chain import START, Row, canonical, chain_key, link
+from features.database.chain import Row, canonical, chain_key, link
+from features.database.chained import NOTHING, Tip
 from features.database.schema import ANSWERS, CHAIN, DECISIONS
 
 _CHUNK = 1000
 """Answers of before the chain that are read at a time."""
-
-
-class Tip(NamedTuple):
-    """The last entry: its number, 0 where there is none, and its link."""
-
-    seq: int
-    link: str
 
 
 def entries_key(secret: bytes) -> bytes:
@@ -47,7 +40,7 @@ def entry_link(key: bytes, previous: str, seq: int, answer: Row, decisions: Iter
 def tip(connection: Connection) -> Tip:
     """Return the last entry there is."""
     row = connection.execute(select(CHAIN.c.seq, CHAIN.c.link).order_by(CHAIN.c.seq.desc()).limit(1)).one_or_none()
-    return Tip(0, START) if row is None else Tip(*row)
+    return NOTHING if row is None else Tip(*row)
 
 
 def append(connection: Connection, key: bytes, last: Tip, answer: Row, decisions: Sequence[Row], *, late: bool = False) -> Tip:

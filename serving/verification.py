@@ -8,21 +8,20 @@ from __future__ import annotations
 import hmac
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from features.database.chain import START
+from features.database.chained import NOTHING, Progress, Tip
 from features.database.schema import ANSWERS, CHAIN, DECISIONS
 from features.database.store import Store, StoreError
 from serving.checkpoint_files import Fault
 from serving.checkpoints import Checkpoint
-from serving.entries import Tip, by_decision, entries_key, entry_link
+from serving.entries import by_decision, entries_key, entry_link
 
-Progress = Callable[[str, float], None]
 _CHUNK = 1000
 """Entries that are read at a time; their decisions come one by one."""
 _BELOW_ALL = -(2**63)
@@ -102,7 +101,7 @@ class _Walk:
         for checkpoint in checkpoints:
             self._stated[checkpoint.seq].add(checkpoint)
         self._size = _CHUNK
-        self.tip = Tip(0, START)
+        self.tip = NOTHING
         self.late = self.agreed = self.covered = 0
         self.bad: Bad | None = None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, func, insert, select
 
-from features.database.chain import START, chain_key, link
+from features.database import chained
+from features.database.chain import chain_key, link
+from features.database.chained import Progress
 from features.database.schema import LEDGER
 from features.database.store import Store
 from features.permission.facts import ERASED, NEVER, Events
@@ -25,7 +27,6 @@ from features.permission.subjects import Subject, Subjects
 from features.permission.use import FORMS, LEDGER_PURPOSES
 from features.tables import CONSENT_EVENTS
 
-Progress = Callable[[str, float], None]
 EXPLICIT = "gdpr_9_2_a"
 """The legal basis of explicit consent. It counts as such only with the hash of the wording that was shown: a bare opt-in flag is none."""
 CODES = {**{event: code for code, event in enumerate(CONSENT_EVENTS)}, "erased": ERASED}
@@ -100,7 +101,7 @@ class Ledger:
     def last(self) -> int:
         """Return the number of the last event, 0 where there is none: what says if anything is new. Raises StoreError."""
         with self.store.read() as connection:
-            return int(connection.execute(select(func.coalesce(func.max(LEDGER.c.seq), 0))).scalar_one())
+            return chained.tip(connection, "ledger").seq
 
     def append(self, events: Iterable[Event], *, now: datetime, door: str, progress: Progress | None = None) -> Appended:
         """Record events, all or nothing; one that is there already (same person, event, purpose, channel and time) is not recorded twice.
@@ -164,15 +165,7 @@ class Ledger:
 
     def first_break(self, *, progress: Progress | None = None) -> int | None:
         """Return the number of the first event that does not fit the chain, None where all do. Raises StoreError."""
-        previous, done, total = START, 0, max(self.last(), 1)
-        with self.store.read() as connection:
-            for row in connection.execution_options(yield_per=_CHUNK).execute(select(LEDGER).order_by(LEDGER.c.seq)):
-                previous, done = link(self._chain, previous, {name: getattr(row, name) for name in _CHAINED}), done + 1
-                if previous != row.chain:
-                    return int(row.seq)
-                if progress is not None and done % _CHUNK == 0:
-                    progress(f"{done:,} events hold", done / total)
-        return None
+        return chained.first_break(self.store, self._chain, "ledger", progress=progress)
 
     def _free(self, connection: Connection, events: Sequence[Event], people: Mapping[str, Subject], recorded: datetime) -> datetime:
         """Return the first time from `recorded` on at which none of the events is in the ledger: who says again what they unsaid, says something new."""
@@ -192,8 +185,7 @@ class Ledger:
         """Write events, and put what they mean for exports into the queue to recipients."""
         if not rows:
             return
-        last = connection.execute(select(LEDGER.c.seq, LEDGER.c.chain).order_by(LEDGER.c.seq.desc()).limit(1)).one_or_none()
-        after, previous = (0, START) if last is None else last
+        after, previous = chained.tip(connection, "ledger")
         for row in rows:
             previous = row["chain"] = link(self._chain, previous, {name: row[name] for name in _CHAINED})
         connection.execute(insert(LEDGER), rows)

@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, func, insert, select
 
-from features.database.chain import START, canonical, chain_key, link
+from features.database import chained
+from features.database.chain import canonical, chain_key, link
 from features.database.schema import REGISTER
 from features.database.store import Store
 
@@ -24,7 +25,6 @@ EntryKind = Literal["targeting", "export", "topic", "law_pack", "dpia", "risk_as
 KINDS: tuple[EntryKind, ...] = get_args(EntryKind)
 """`targeting`: what people were scored or picked with online. `export`: what was handed out, to whom, and who approved it. The others: what the organisation
 declared, and who answers for it."""
-_CHAINED = ("entry_id", "kind", "about", "at", "body")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,6 @@ class Entry:
 def digest_of(about: object) -> str:
     """Return the digest (SHA-256, hex) that an entry about this, any JSON-able value, is known by."""
     return sha256(canonical({"about": about}).encode()).hexdigest()
-
-
-def tip(connection: Connection) -> tuple[int, str] | None:
-    """Return number and link of the last entry, None where there is none."""
-    row = connection.execute(select(REGISTER.c.seq, REGISTER.c.chain).order_by(REGISTER.c.seq.desc()).limit(1)).one_or_none()
-    return None if row is None else (int(row.seq), str(row.chain))
 
 
 class Register:
@@ -71,9 +65,8 @@ class Register:
 
     def write(self, connection: Connection, kind: EntryKind, body: Mapping[str, Any], *, now: datetime, digest: str) -> str:
         """Write an entry in a serial transaction, whatever was said before, and return its id; `digest` is of what it is about."""
-        previous = connection.execute(select(REGISTER.c.chain).order_by(REGISTER.c.seq.desc()).limit(1)).scalar() or START
         row = {"entry_id": secrets.token_hex(16), "kind": kind, "about": digest, "at": now, "body": canonical(body)}
-        connection.execute(insert(REGISTER), row | {"chain": link(self._chain, previous, row)})
+        connection.execute(insert(REGISTER), row | {"chain": link(self._chain, chained.tip(connection, "register").link, row)})
         return str(row["entry_id"])
 
     def entries(self, *kinds: str, after: int = 0, limit: int | None = None) -> list[Entry]:
@@ -92,20 +85,8 @@ class Register:
 
     def count(self) -> int:
         """Return how many entries there are. Raises StoreError."""
-        with self.store.read() as connection:
-            return connection.execute(select(func.count()).select_from(REGISTER)).scalar_one()
-
-    def link_of(self, seq: int) -> str | None:
-        """Return the link of the entry of that number, None where there is none. Raises StoreError."""
-        with self.store.read() as connection:
-            return connection.execute(select(REGISTER.c.chain).where(REGISTER.c.seq == seq)).scalar()
+        return chained.count(self.store, "register")
 
     def first_break(self) -> int | None:
         """Return the number of the first entry that does not fit the chain, None where all do. Raises StoreError."""
-        previous = START
-        with self.store.read() as connection:
-            for row in connection.execute(select(REGISTER).order_by(REGISTER.c.seq)):
-                previous = link(self._chain, previous, {name: getattr(row, name) for name in _CHAINED})
-                if previous != row.chain:
-                    return int(row.seq)
-        return None
+        return chained.first_break(self.store, self._chain, "register")

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import audience
 from features.database.store import Store
+from features.permission.ledger import Event, Ledger
 from features.workspace import Workspace
 from serving.audit import Answer, AuditLog, Decision
 from tests.conftest import ROOT
@@ -75,6 +76,20 @@ def test_the_first_bad_entry_is_named_with_exit_code_1(workspace):
     assert done.exit_code == 1
     assert "the first bad entry is number 2 (answer a2, 2026-11-01 12:00:00 UTC): the answer, its decisions or their entry were changed" in done.stdout
     assert "1 entries hold before it" in done.stdout
+
+
+def test_an_objection_that_was_cut_off_at_the_end_of_the_ledger_is_missed(workspace):
+    store = Store(workspace.database_url)
+    events = [Event(f"van:{number}", "objected", "any", "any", NOW) for number in range(2)]
+    Ledger(store, workspace.signing_key()).append(events, now=NOW, door="command")
+    store.close()
+    assert run(workspace, "checkpoint").exit_code == 0
+    assert "2 events of the ledger hold; 1 checkpoints agree with them" in run(workspace, "verify").stdout
+    change(workspace, "DELETE FROM ledger WHERE seq = 2")
+    done = run(workspace, "verify")
+    assert done.exit_code == 1
+    assert "the ledger does not hold: event 2 is missing, with all after it" in done.stdout
+    assert "the ledger does not hold event 2 as the checkpoint" in run(workspace, "checkpoint").stdout
 
 
 def test_a_copy_kept_elsewhere_finds_what_both_files_here_no_longer_tell(workspace, tmp_path):

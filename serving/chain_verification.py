@@ -1,0 +1,67 @@
+"""Whether ledger and register are whole: by their own chains, by the checkpoints that say where they ended, and the ledger by the log's answers too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from features.database import chained
+from features.database.chain import chain_key
+from features.database.schema import ANSWERS
+from features.database.store import Store
+from serving.checkpoints import Checkpoint
+
+_ROW = {"ledger": "event", "register": "entry"}
+_ROWS = {"ledger": "events", "register": "entries"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChainVerification:
+    """Of the table of that name in `CHAINED`: how many rows hold, how many checkpoints agree, and what does not hold."""
+
+    name: str
+    rows: int = 0
+    checkpoints: int = 0
+    bad: str | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.bad is None
+
+    def words(self) -> Iterator[str]:
+        """Yield the result in a sentence; none where there is no row yet, and none was known."""
+        if self.bad is not None:
+            yield f"the {self.name} does not hold: {self.bad}"
+        elif self.rows:
+            yield f"{self.rows:,} {_ROWS[self.name]} of the {self.name} hold; {self.checkpoints:,} checkpoints agree with them"
+
+
+def verify_chain(
+    store: Store, secret: bytes, name: str, checkpoints: Iterable[Checkpoint] = (), *, progress: chained.Progress | None = None
+) -> ChainVerification:
+    """Read ledger or register from its first row to its last and say whether it is whole; `secret` is the workspace's signing key. Raises StoreError."""
+    row, rows = _ROW[name], _ROWS[name]
+    with store.read() as connection:  # before the ledger is read, which goes on growing meanwhile
+        told = connection.execute(select(func.coalesce(func.max(ANSWERS.c.ledger), 0))).scalar_one() if name == "ledger" else 0
+    try:
+        broken = chained.first_break(store, chain_key(secret, name), name, progress=progress)
+    except (TypeError, ValueError) as error:  # somebody may have put in what is no time or no text
+        return ChainVerification(name, bad=f"an {row} holds what cannot stand in it ({type(error).__name__})")
+    if broken is not None:
+        return ChainVerification(name, bad=f"{row} {broken} was changed, or {rows} were put in, taken out or moved before it")
+    stated = sorted((checkpoint for checkpoint in checkpoints if checkpoint.end(name).seq), key=lambda each: (each.end(name).seq, each.at))
+    with store.read() as connection:
+        last = chained.tip(connection, name).seq
+        for each in stated:
+            seq, link = each.end(name)
+            there, when = chained.link_of(connection, name, seq), f"the checkpoint of {each.at:%Y-%m-%d %H:%M:%S} UTC"
+            if there is None:
+                return ChainVerification(name, bad=f"{row} {last + 1} is missing, with all after it: the {name} was cut off; {when} knew {row} {seq}")
+            if there != link:
+                return ChainVerification(name, bad=f"{row} {seq} is not the one of {when}: the {name} was written anew with the key, there or before")
+    if told > last:
+        return ChainVerification(name, bad=f"it ends at event {last}, and an answer of the log was given when it had reached event {told}: its end was cut off")
+    return ChainVerification(name, chained.count(store, name), len(stated))
