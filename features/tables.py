@@ -130,7 +130,13 @@ SOURCES = Table(
             "whether the petition or event itself supports the organisation: else signing it makes nobody a regular contact",
             default="false",
         ),
-        Column("election_id", "text", "the election that a voter roll was issued for", nullable=True),
+        Column(
+            "election_id",
+            "text",
+            "the election that a voter roll was issued for: no use for another one may use its rows",
+            nullable=True,
+            form=FORMS["election_id"],
+        ),
     ),
     append_only=False,
 )

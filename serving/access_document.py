@@ -202,6 +202,7 @@ class _Writer:
         words = {"purpose": "purpose", "channel": "channel_class", "sponsor": "sponsor_type"}
         said = say("for_use", self.language, **{word: value(str(use.get(key, "")), self.language) for word, key in words.items()})
         more = [f"{column('campaign_id', self.language)} {use['campaign_id']}"] if use.get("campaign_id") else []
+        more += [f"{self.name('election')} {use['election']}"] if use.get("election") else []
         more += [self._words("channel", str(use["channel"]))] if use.get("channel") else []
         return ", ".join([said, *more])
 

@@ -27,6 +27,7 @@ NAMES: Mapping[str, Said] = MappingProxyType(
         ),
         "outcomes": _name("What was measured after experiments", "Ce qui a été mesuré après les expériences", "Wat na experimenten is gemeten"),
         "sources": _name("Where it came from", "D'où cela vient", "Waar het vandaan komt"),
+        "election": _name("election", "élection", "verkiezing"),
         "uses": _name("What it may be used for now", "À quoi cela peut servir maintenant", "Waarvoor het nu mag dienen"),
         "events": _name(
             "What you said of the use of your data", "Ce que vous avez dit de l'usage de vos données", "Wat u over het gebruik van uw gegevens hebt gezegd"

@@ -27,7 +27,9 @@ class PermissionRequest(BaseModel):
 
     people: list[Person] = Field(min_length=1, max_length=MOST_PEOPLE, description="person ids; the answer keeps their order")
     use: Use = Field(description="what is decided on, for each person")
-    activity: Activity = Field(default="score", description="what is done with the people: some rules are about audiences, exports or training alone")
+    activity: Activity = Field(
+        default="score", description="what is done with the people: some rules are about audiences, exports, training or the activation of a model alone"
+    )
     language: Language | None = Field(default=None, description="the language of the words; by default the workspace's")
 
 

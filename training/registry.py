@@ -21,6 +21,7 @@ from features.workspace import Workspace
 from models import artefact
 from models.artefact import ArtefactError
 from models.outcome_scale import OutcomeScale, OutcomeScaleError
+from training.activation import assessment_line
 from training.gates import Champion, Findings, GateLine, gate_lines, persuadability_verdict
 from training.tracking import Tracking, Version
 
@@ -64,6 +65,7 @@ def promote(workspace: Workspace, name: str, version: int | None = None, *, now:
     Accepted: its artefact is copied to `models/<name>/<version>`, signed, and `champion.json` names it. Refused: nothing changes, but for persuadability.
     There a refusal leaves `refused.json`, from which the service answers with the average effect, where there is no champion, or where the champion was
     learned earlier, from other and no more outcomes: a ranking that later outcomes do not bear out is withdrawn.
+    Where a law pack asks for an impact assessment before that (rule L29), one has to be named in `[permission]`; its id is kept as the tag `dpia`.
     Raises RegistryError for a name that cannot be a folder and TrackingError for what is not registered.
     """
     if not _NAME.fullmatch(name):
@@ -75,15 +77,19 @@ def promote(workspace: Workspace, name: str, version: int | None = None, *, now:
         sound = artefact_line(folder, found, workspace.settings.name)
         if not sound.passed:
             return Promotion(name, found.version, accepted=False, lines=(sound,))
+        assessed = assessment_line(workspace.permission, artefact.check(folder).metadata, now=now)
+        if not assessed.passed:  # this says nothing about the model: no verdict on it is left behind
+            return Promotion(name, found.version, accepted=False, lines=(sound, assessed))
         findings = logged_findings(folder)
-        lines = (sound, *gate_lines(findings, champion(workspace, name)))
+        lines = (sound, assessed, *gate_lines(findings, champion(workspace, name)))
         digest = artefact.digest(folder)
         if not all(line.passed for line in lines):
             withdrawn = _withdrawn(workspace, tracking, name, folder) if findings.kind == "persuadability" else None
             _refuse(workspace, folder, findings, lines, name=name, now=now)
             return Promotion(name, found.version, accepted=False, lines=lines, digest=digest, withdrawn=withdrawn)
         _install(workspace, found, folder)
-    tracking.tag(found, {f"gate {line.name}": line.words for line in lines} | {"promoted_at": now.isoformat()})
+    tags = {"promoted_at": now.isoformat(), "dpia": workspace.permission.dpia or "(none)"}
+    tracking.tag(found, {f"gate {line.name}": line.words for line in lines} | tags)
     tracking.make_champion(found)
     home = workspace.models / name
     write_json(home / POINTER, {"name": name, "version": found.version, "digest": digest, "promoted_at": now.isoformat()})

@@ -59,6 +59,7 @@ class CaseSource(Frozen):
     supports_sponsor: bool = False
     has_notice: bool = False
     expires: Moment | None = None
+    election: str | None = None
 
 
 class CasePerson(Frozen):
@@ -85,6 +86,7 @@ class Case(Frozen):
     why: str = Field(min_length=1)
     use: str
     channel: str | None = None
+    election: str | None = None
     at: Moment = DEFAULT_AT
     person: CasePerson = CasePerson()
     events: tuple[CaseEvent, ...] = ()
@@ -99,7 +101,7 @@ class Case(Frozen):
 
     def question(self, uses: Mapping[str, CaseUse], jurisdiction: Jurisdiction) -> Question:
         """Return what the case asks, with one person. Raises KeyError for a use that is not among `uses`."""
-        use = Use(**uses[self.use].model_dump(), jurisdiction=jurisdiction, channel=self.channel)
+        use = Use(**uses[self.use].model_dump(), jurisdiction=jurisdiction, channel=self.channel, election=self.election)
         made = self.risk_assessment or (self.at - timedelta(days=30)).date()
         preconditions = Preconditions(
             None if "dpia" in self.without else "dpia-1",
@@ -148,6 +150,7 @@ def _sources(source: CaseSource | None) -> Sources:
         np.array([source.supports_sponsor]),
         np.array([source.has_notice]),
         _times([source.expires]),
+        (source.election,),
     )
 
 

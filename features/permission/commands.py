@@ -70,7 +70,7 @@ def object_(purpose: Purpose = ANY, channel: Channel = ANY, file: Ids = None, wo
 @app.command()
 def decide(
     use: Annotated[str | None, typer.Option(help="A [uses.…] of audience.toml.")] = None,
-    activity: Annotated[str, typer.Option(help="What is done: score, audience, export or training.")] = "score",
+    activity: Annotated[str, typer.Option(help="What is done: score, audience, export, training or activation (of a model).")] = "score",
     at: Annotated[str | None, typer.Option(help="As of when (ISO 8601); now by default.")] = None,
     known: Annotated[int | None, typer.Option(help="Number of the last event of the ledger to look at, to make a past decision again.")] = None,
     version: Annotated[

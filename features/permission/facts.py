@@ -36,12 +36,14 @@ class Sources:
     """Whether the petition or event itself supports the sponsor: only then does signing it make a regular contact (rule L10)."""
     has_notice: Flags
     expires_us: Integers
+    elections: tuple[str | None, ...]
+    """The election that a list of voters was issued for."""
 
     @classmethod
     def none(cls) -> Sources:
         """Return no source at all."""
         flags = np.zeros(0, dtype=np.bool_)
-        return cls((), (), (), flags, flags, flags, np.zeros(0, dtype=np.int64))
+        return cls((), (), (), flags, flags, flags, np.zeros(0, dtype=np.int64), ())
 
 
 @dataclass(frozen=True, eq=False, slots=True)

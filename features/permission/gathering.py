@@ -60,6 +60,7 @@ def _sources(history: History, version: int) -> Sources:
         flags["supports_sponsor"].astype(bool),
         pc.is_valid(table.column("notice_hash")).to_numpy(zero_copy_only=False).astype(bool),
         _micros(table.column("expires_at")),
+        tuple(table.column("election_id").to_pylist()),
     )
 
 

@@ -79,7 +79,7 @@ class Question:
 def _taken(sources: Sources, rows: NDArray[np.int32]) -> Sources:
     texts = [tuple(column[row] for row in rows) for column in (sources.ids, sources.types, sources.collected_how)]
     flags = sources.political_purpose_stated[rows], sources.supports_sponsor[rows], sources.has_notice[rows]
-    return Sources(texts[0], texts[1], texts[2], *flags, sources.expires_us[rows])
+    return Sources(texts[0], texts[1], texts[2], *flags, sources.expires_us[rows], tuple(sources.elections[row] for row in rows))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -152,9 +152,10 @@ class Bought(Types):
 
 
 class Roll(Types):
-    """Types of sources, and whether one without a day of expiry counts as expired."""
+    """Types of sources, whether one without a day of expiry counts as expired, and whether they serve the one election alone that they were issued for."""
 
     needs_expiry: bool = False
+    one_election: bool = False
 
 
 class Basis(Frozen):
@@ -236,11 +237,13 @@ def source_purpose_missing(question: Question, parameters: Bought) -> Verdict:
 
 
 def roll_expired(question: Question, parameters: Roll) -> Verdict:
-    """Forbid those from a source of these types that has expired."""
-    sources, _ = question.came_from
+    """Forbid those from a source of these types that has expired, or was issued for another election than the use's, or for a use that names none."""
+    (sources, _), wanted = question.came_from, question.use.election
     over = sources.expires_us <= question.at_us
     if parameters.needs_expiry:
         over |= sources.expires_us == NEVER
+    if parameters.one_election:
+        over |= np.array([wanted is None or election != wanted for election in sources.elections], dtype=np.bool_)
     return _on_source(question, _types(sources, parameters.types) & over)
 
 

@@ -41,7 +41,7 @@ _WORD_OF = {other: word for word, others in _ALSO.items() for other in others.sp
 RULES = (
     f"A source of the types {', '.join(f'`{word}`' for word in FORBIDDEN)} is refused (rule L12, `forbidden_source`).",
     f"One of the types {', '.join(f'`{word}`' for word in TOLD)} needs `political_purpose_stated` and a `notice_hash` (rule L13, `source_purpose_missing`).",
-    f"One of the type `{ROLL}` needs an `election_id` and an `expires_at` (rule L14).",
+    f"One of the type `{ROLL}` needs an `election_id` and an `expires_at` (rule L14); it serves only uses whose `election` is that one.",
     "Other words for these types are refused with the word to write, because the rules go by it.",
 )
 

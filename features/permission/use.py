@@ -13,7 +13,7 @@ Purpose = Literal["political_ads", "campaign_messages", "member_information", "f
 ChannelClass = Literal["online_targeted", "online_member_broadcast", "offline", "aggregate"]
 SponsorType = Literal["political_actor", "union", "ngo", "public_body", "company", "individual"]
 Jurisdiction = Literal["eu", "fr", "be", "uk", "none"]
-Activity = Literal["score", "audience", "export", "training"]
+Activity = Literal["score", "audience", "export", "training", "activation"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 CHANNEL_CLASSES: tuple[ChannelClass, ...] = get_args(ChannelClass)
 SPONSOR_TYPES: tuple[SponsorType, ...] = get_args(SponsorType)
@@ -53,6 +53,9 @@ FORMS: Mapping[str, Form] = {
     "wording_hash": Form(r"^[A-Za-z0-9:+/=_.\-]{1,128}$", "a hash: letters, digits and : + / = _ . - alone, at most 128"),
     "wording_version": _NAME,
     "language": Form(r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,7}){0,1}$", "the code of a language, such as fr or fr-BE"),
+    "election_id": Form(
+        r"^[A-Za-z0-9][A-Za-z0-9_. \-]{0,99}$", "the id of an election, which a use can name: letters and digits, and _ . - and spaces between them"
+    ),
     "source_id": Form(
         r"^[\p{L}\p{N}][\p{L}\p{N}_. \-]{0,99}$", "a name: letters and digits, and _ . - and spaces between them, at most 100; no id of a person, no address"
     ),
@@ -76,6 +79,8 @@ class Use(Frozen):
         Whose law pack decides; `none` where no such law is.
     campaign_id
         The campaign, where there is one; it goes to the register.
+    election
+        The election that it is for, where there is one: a list of voters serves the election it was issued for alone (rule L14).
     channel
         The channel of audience.toml, where the use has one: consent and objection may be for a channel alone.
 
@@ -86,6 +91,7 @@ class Use(Frozen):
     sponsor_type: SponsorType
     jurisdiction: Jurisdiction
     campaign_id: Slug | None = None
+    election: Slug | None = None
     channel: Name | None = None
 
     @property

@@ -132,7 +132,7 @@ def person_view(answer: ScoreAnswer, labels: Mapping[str, str], rules: Mapping[s
 def _decision(permission: PersonPermission, code: str | None, basis: PermissionBasis) -> DecisionView:
     use, pack = basis.use, basis.pack
     words = [word.replace("_", " ") for word in (use.purpose, use.channel_class, f"for {_SPONSORS[use.sponsor_type]}")]
-    words += [f"{what} {name}" for what, name in (("channel", use.channel), ("campaign", use.campaign_id)) if name]
+    words += [f"{what} {name}" for what, name in (("channel", use.channel), ("campaign", use.campaign_id), ("election", use.election)) if name]
     state = f"confirmed by {pack.confirmed_by}" if pack.confirmed_by else "not confirmed by anybody yet"
     facts = [f"event {permission.event} of the ledger"] if permission.event is not None else []
     facts += [f"source {permission.source}"] if permission.source is not None else []

@@ -54,6 +54,7 @@ def facts():
         np.zeros(2, dtype=np.bool_),
         np.zeros(2, dtype=np.bool_),
         np.full(2, NEVER),
+        (None, None),
     )
     return Facts(
         subject=np.array([1, 2, 3, 4, 5, 6, 7, UNKNOWN]),

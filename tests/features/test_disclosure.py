@@ -52,7 +52,7 @@ def facts(statuses, said):
     never, flags = np.full(n, NEVER, dtype=np.int64), np.zeros(n, dtype=np.bool_)
     ages, source = np.zeros(n, dtype=np.int16), np.zeros(n, dtype=np.int32)
     no, forms = flags[:1], np.array([NEVER], dtype=np.int64)
-    sources = Sources(("forms",), ("membership",), ("from_person",), no, no, no, forms)
+    sources = Sources(("forms",), ("membership",), ("from_person",), no, no, no, forms, (None,))
     return Facts(np.arange(n), ages, np.array(statuses, dtype=np.int8), source, never, never, never, flags, sources, said)
 
 

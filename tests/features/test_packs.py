@@ -205,9 +205,9 @@ def test_there_is_no_other_pack():
 
 
 def test_a_named_person_confirms_a_version():
-    document = tomllib.loads('[permission.confirmed.eu]\nversion = "2026.2"\nby = "A. Jurist"\non = 2026-11-30\n')
+    document = tomllib.loads('[permission.confirmed.eu]\nversion = "2026.3"\nby = "A. Jurist"\non = 2026-11-30\n')
     given = parse_confirmations(document)
-    assert given == {"eu": Confirmation(version="2026.2", by="A. Jurist", on=date(2026, 11, 30))}
+    assert given == {"eu": Confirmation(version="2026.3", by="A. Jurist", on=date(2026, 11, 30))}
     eu, fr = load_pack("eu"), load_pack("fr")
     assert eu.confirmation(given).by == "A. Jurist"
     assert fr.confirmation(given) is None

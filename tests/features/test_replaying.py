@@ -10,7 +10,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 import audience
-from features.database.schema import DECISIONS
+from features.database.schema import ANSWERS, DECISIONS
 from features.permission.ledger import Event
 from features.permission.live import Permission
 from features.permission.opening import opened
@@ -182,6 +182,42 @@ def test_whoever_was_purged_or_erased_since_is_counted_and_called_neither_same_n
     ]
     logged.answer("turned", people[:6], turned="objected")
     assert not replay(logged.permission, "turned", people).same
+
+
+@pytest.fixture
+def rolls(logged):
+    """Beside the others two members: one from the list of voters of October 2026, one from that of 2029."""
+    source = {"type": "voter_roll", "collected_how": "public", "collected_at": LONG_AGO, "political_purpose_stated": False, "supports_sponsor": False}
+    days = {"be-2026-10": NOW + timedelta(days=30), "be-2029-06": NOW + timedelta(days=900)}
+    put(logged.workspace, "sources", [source | {"source_id": name, "election_id": name, "expires_at": day} for name, day in days.items()])
+    member = {"status": "member", "joined_at": NOW, "informed_at": NOW}
+    put(logged.workspace, "people", [member | {"person_id": f"roll:{name}", "source_id": name} for name in days])
+    return [f"roll:{name}" for name in days]
+
+
+def test_a_list_of_voters_serves_its_own_election_alone_then_and_again(logged, rolls):
+    october, summer = (DOORSTEP.model_copy(update={"election": name, "jurisdiction": "be"}) for name in ("be-2026-10", "be-2029-06"))
+    for name, use, codes in (("october", october, ["allowed", "roll_expired"]), ("summer", summer, ["roll_expired", "allowed"])):
+        logged.answer(name, rolls, use=use)
+        assert list(compared(logged, name, rolls).values()) == [(code, code, True) for code in codes]
+    for jurisdiction in ("eu", "fr", "be"):
+        logged.answer(jurisdiction, rolls, use=october.model_copy(update={"election": None, "jurisdiction": jurisdiction}))
+        assert [code for code, *_ in compared(logged, jurisdiction, rolls).values()] == ["roll_expired"] * 2, "a use that names none is for another one"
+    assert "another election" in logged.permission.decide(rolls, october, NOW, preconditions=ASSESSED).reason(1)
+    with logged.store.read() as connection:
+        uses = dict(connection.execute(select(ANSWERS.c.answer_id, ANSWERS.c.use)).all())
+    assert json.loads(uses["october"])["election"] == "be-2026-10"
+    assert "election" not in json.loads(uses["fr"]), "what names none is written as it was before there were elections"
+
+
+def test_the_command_takes_the_election_of_the_use(logged, rolls):
+    path = logged.workspace.root / "audience.toml"
+    table = '\n[uses.{}]\npurpose = "fundraising"\nchannel_class = "offline"\nsponsor_type = "ngo"\njurisdiction = "be"\n'
+    path.write_text(path.read_text() + table.format("door") + table.format("vote") + 'election = "be-2026-10"\n[permission]\ndpia = "D"\n')
+    for use, codes in (("door", ["roll_expired", "roll_expired"]), ("vote", ["allowed", "roll_expired"])):
+        words = ["decide", "--use", use, "--each", "--file", "-", "--workspace", str(logged.workspace.root)]
+        found = CliRunner().invoke(audience.app, words, input="\n".join(rolls))
+        assert [line.split()[1] for line in found.stdout.splitlines()[1:]] == codes, found.output
 
 
 def test_the_log_stays_as_it_was(logged):

@@ -47,6 +47,7 @@ SOURCES = Sources(
     supports_sponsor=np.array([0, 0, 1, 0, 0, 0, 0, 0, 0], dtype=np.bool_),
     has_notice=np.array([0, 0, 0, 1, 1, 0, 0, 0, 0], dtype=np.bool_),
     expires_us=np.array([NEVER, NEVER, NEVER, NEVER, NEVER, AT_US + 1, NEVER, AT_US, NEVER]),
+    elections=(None, None, None, None, None, None, "be-2026-10", "be-2024-10", None),
 )
 """Nine sources; the last but one expired in this moment, the rented list does in the next."""
 
@@ -104,6 +105,16 @@ def test_expiry_is_in_force_from_its_first_moment():
     assert np.flatnonzero(source_expired(asked(people), Nothing()).forbidden).tolist() == [7]
     assert np.flatnonzero(roll_expired(asked(people), Roll(types=("voter_roll",))).forbidden).tolist() == [7]
     assert np.flatnonzero(roll_expired(asked(people), Roll(types=("voter_roll",), needs_expiry=True)).forbidden).tolist() == [6, 7]
+
+
+@pytest.mark.parametrize(("election", "forbidden"), [("be-2026-10", [7]), ("be-2024-10", [6, 7]), ("be-2026-1", [6, 7]), (None, [6, 7])])
+def test_a_list_of_voters_serves_the_election_it_was_issued_for_and_no_use_that_names_none(election, forbidden):
+    use, roll = OFFLINE.model_copy(update={"election": election}), Roll(types=("voter_roll",), one_election=True)
+    found = roll_expired(asked(facts([*range(9), UNKNOWN]), use), roll)
+    assert np.flatnonzero(found.forbidden).tolist() == forbidden
+    assert found.source[forbidden].tolist() == forbidden
+    alone = roll_expired(asked(facts([6]), use), roll)
+    assert alone.forbidden.tolist() == [6 in forbidden]
 
 
 def test_who_came_from_elsewhere_is_told_within_the_days():

@@ -89,7 +89,7 @@ def whole(language="en"):
                 "Printer & Sons",
                 outside=True,
                 approver="A. Lead",
-                use=DOORSTEP,
+                use=DOORSTEP | {"election": "be-2026-10"},
                 scores=["affinity:housing"],
                 as_of=AT,
                 values=HANDED,
@@ -105,7 +105,7 @@ def whole(language="en"):
 SAID = (
     *("Housing Now", "van:1", "0f" * 16, "ab" * 16, "Łódź", "older area", "12", "hash-of-notice", "gone", "This person objected.", "2 letters opened so far"),
     *("form 12", "mail tool", "2 letters opened", "If it were so, high instead of low.", "The parts add up.", "Printer & Sons"),
-    *("A. Lead", "ref-7", "2031", "1,095", "1 letter opened of own rows"),
+    *("A. Lead", "ref-7", "2031", "1,095", "1 letter opened of own rows", "be-2026-10"),
     *("experiments/rent/assignments.csv", "van:1,story", "looked through; rows: 5", "a neighbour's story"),
 )
 """What stands in the data and has to be on page and paper."""

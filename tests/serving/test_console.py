@@ -201,13 +201,16 @@ def test_who_asked_for_the_decision_alone_is_shown_too(signed_in):
 def test_ids_in_a_use_are_shown_as_they_are(served_copy):
     text = (served_copy.workspace.root / "audience.toml").read_text()
     use = 'purpose = "member_information"\nchannel_class = "offline"\nsponsor_type = "political_actor"\njurisdiction = "none"'
-    more = f'\n[uses.letter_2]\n{use}\nchannel = "email"\ncampaign_id = "spring_letter"\n'
+    more = f'\n[uses.letter_2]\n{use}\nchannel = "email"\ncampaign_id = "spring_letter"\nelection = "be-2026-10"\n'
     (served_copy.workspace.root / "audience.toml").write_text(text + more)
     with serving(served_copy.workspace.root) as (client, app):
         wait_until(lambda: client.get("/readyz").status_code == 200)
         auditor = Auditor(Served(client, app))
         auditor.sign_in()
-        assert "member information, offline, for a political actor, channel email, campaign spring_letter" in auditor.find(use="letter_2").text
+        assert (
+            "member information, offline, for a political actor, channel email, campaign spring_letter, election be-2026-10"
+            in auditor.find(use="letter_2").text
+        )
 
 
 @pytest.mark.parametrize(("use", "status", "words"), [("", 422, "choose a use"), ("x<b>", 422, "choose a use"), ("party_online", 451, "yearly assessment")])

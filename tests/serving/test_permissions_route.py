@@ -1,5 +1,6 @@
 """`POST /v1/permissions`: the decisions alone, those that scores would come after, and nothing worked out."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -100,6 +101,14 @@ def test_some_rules_are_about_what_is_done(deciding):
     assert deciding.decide(activity="export").json()["activity"] == "export"
     answer = deciding.decide(activity="selling")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "activity")
+
+
+def test_the_election_of_a_use_is_said_back_and_written_down(deciding):
+    answer = deciding.decide(use=DOORSTEP | {"election": "be-2026-10"}).json()
+    assert answer["permission"]["use"]["election"] == "be-2026-10"
+    with deciding.server.store.read() as connection:
+        use = connection.execute(select(ANSWERS.c.use).where(ANSWERS.c.answer_id == answer["answer_id"])).scalar()
+    assert json.loads(use) == DOORSTEP | {"election": "be-2026-10"}
 
 
 def test_a_use_is_asked_for_here_as_well(deciding):

@@ -67,6 +67,7 @@ def answers(served):
         (DOORSTEP | {"sponsor_type": None, "channel_class": 3}, ["use.channel_class", "use.sponsor_type"]),
         (DOORSTEP | {"van:314159": 1}, ["use"]),
         (DOORSTEP | {"campaign_id": "van:314159\n"}, ["use.campaign_id"]),
+        (DOORSTEP | {"election": "van:314159"}, ["use.election"]),
         (DOORSTEP | {"channel": "van:314159"}, ["use.channel"]),
     ],
 )
@@ -177,7 +178,7 @@ def test_explicit_consent_lets_in_for_its_purpose_alone(ruled):
 def test_the_answer_says_what_the_decision_stands_on(ruled):
     basis = ruled.ask(use=ONLINE).json()["permission"]
     pack = load_pack("fr")
-    assert basis["use"] == ONLINE | {"campaign_id": None, "channel": None}
+    assert basis["use"] == ONLINE | {"campaign_id": None, "election": None, "channel": None}
     assert basis["pack"] == {"id": "fr", "version": pack.version, "digest": pack.digest, "state": "unconfirmed", "confirmed_by": None}
     assert set(basis["table_versions"]) == {"interactions", "people", "sources"}
     assert datetime.fromisoformat(basis["decided_at"]) <= datetime.now(UTC)

@@ -99,6 +99,37 @@ def test_a_good_version_is_copied_signed_and_named(workspace, register):
     assert "passed  calibration" in str(found)
 
 
+@pytest.mark.parametrize(("jurisdiction", "name"), [("be", "affinity"), ("uk", STORY)])
+def test_no_model_takes_office_without_an_impact_assessment_where_the_law_asks_for_one(workspace, register, jurisdiction, name):
+    register(name)
+    path = workspace.root / "audience.toml"
+    path.write_text(path.read_text().replace('jurisdiction = "none"', f'jurisdiction = "{jurisdiction}"'))
+    found = promote(Workspace.open(workspace.root), name, now=NOW)
+    assert not found.accepted
+    assert f"FAILED  impact assessment: no_dpia (rule L29): none is named, and one is asked for by [uses.campaign] (law pack {jurisdiction} " in str(found)
+    assert "write its id as `dpia` under [permission]" in str(found)
+    assert not (workspace.models / name).exists(), "no champion, and no verdict on the model"
+    assert "dpia" not in Tracking.of(workspace).version(name).tags
+    with path.open("a") as file:
+        file.write('\n[permission]\ndpia = "DPIA-7"\n')
+    assert promote(Workspace.open(workspace.root), name, now=NOW).accepted
+    assert Tracking.of(workspace).version(name).tags["dpia"] == "DPIA-7"
+
+
+def test_what_was_trained_for_a_use_under_such_a_law_needs_one_whatever_the_uses_are_now(workspace, register):
+    register()
+    assert promote(workspace, "affinity", now=NOW).accepted, "no law asks for one"
+    assert Tracking.of(workspace).version("affinity").tags["dpia"] == "(none)"
+    use = {"name": "ads", "purpose": "campaign_messages", "channel_class": "offline", "sponsor_type": "ngo", "jurisdiction": "fr"}
+    register(metadata={"permission": {"use": use}})
+    found = promote(workspace, "affinity", now=NOW)
+    assert (found.version, found.accepted) == (2, False)
+    assert "asked for by the use it was trained for (law pack fr " in str(found)
+    assert json.loads((workspace.models / "affinity" / "champion.json").read_text())["version"] == 1
+    before_the_law = NOW.replace(year=2018, month=5, day=24)
+    assert promote(workspace, "affinity", now=before_the_law).accepted
+
+
 def test_promoting_again_and_going_back_work(workspace, register):
     register()
     register()

@@ -60,7 +60,16 @@ def sources(count: int, random: np.random.Generator) -> Sources:
     elsewhere = {"broker": "third_party", "rented_list": "third_party", "voter_roll": "public"}
     expires = np.where(random.random(count) < 0.2, AT_US + random.integers(-400, 400, count) * DAY, NEVER)
     flags = (random.random((3, count)) < 0.5).astype(np.bool_)
-    return Sources(tuple(map(str, range(count))), types, tuple(elsewhere.get(kind, "from_person") for kind in types), flags[0], flags[1], flags[2], expires)
+    return Sources(
+        tuple(map(str, range(count))),
+        types,
+        tuple(elsewhere.get(kind, "from_person") for kind in types),
+        flags[0],
+        flags[1],
+        flags[2],
+        expires,
+        (None,) * count,
+    )
 
 
 def ledger(count: int, people: int, random: np.random.Generator) -> Events:
