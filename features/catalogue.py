@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from features.definition import (
     ALL,
@@ -62,6 +62,13 @@ def catalogue(vocabulary: Vocabulary) -> tuple[Feature, ...]:
             raise FeatureError(f"audience.toml: [features] leave_out = {family!r} is not a family that can be left out; allowed: {', '.join(LEAVABLE)}")
     made = dict.fromkeys(feature for members in _MADE for feature in members(vocabulary))
     return tuple(feature for feature in made if family_of(feature) not in vocabulary.leave_out)
+
+
+def special_attributes(columns: Iterable[str], vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Return the attributes of special sensitivity that a model with these columns reads; one that audience.toml no longer speaks of was classed by nobody."""
+    ordinary = {attribute.id for attribute in vocabulary.attributes if attribute.sensitivity == "ordinary"}
+    parts = (column.split("|") for column in columns)
+    return tuple(sorted({part[1].removeprefix("id=") for part in parts if part[0] == "attribute"} - ordinary))
 
 
 def families(vocabulary: Vocabulary) -> dict[str, tuple[Feature, ...]]:
@@ -267,6 +274,8 @@ def _person(vocabulary: Vocabulary) -> Iterator[Feature]:
     yield Feature("age", since="birth_year")
     yield Feature("tenure", since="joined_at")
     for attribute in vocabulary.attributes:
+        if attribute.sensitivity == "special" and not attribute.in_models:
+            continue
         if attribute.type == "numeric":
             yield Feature("attribute", id=attribute.id)
         for category in attribute.categories:
@@ -336,4 +345,5 @@ __all__ = [
     "families",
     "family_of",
     "parse_name",
+    "special_attributes",
 ]

@@ -248,6 +248,7 @@ No column may tell of religion or belief, ethnic origin, politics, a trade union
 report in `rejects`: leave it out with `--drop COLUMN`, so that it is not read at all. What the organisation may hold of that kind is declared in
 `audience.toml` as an attribute with `sensitivity = "special"`, `classed_by` (the person who answers for it) and `why` (the ground in GDPR, article 9(2)).
 An ordinary attribute whose categories only look that way is declared with `classed_by` and `why` too; one named so is always special.
+A special one is held and told in access, and is in no vector and no model unless it says `in_models = true`.
 
 Rows of `people` and `interactions` whose source is not in the table `sources` are stored, and counted in what the import says: import `sources` first.
 Under the European packs and that of the United Kingdom nobody may be scored whose source is not known (rule L12b).

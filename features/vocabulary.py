@@ -13,7 +13,7 @@ import re
 import zoneinfo
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -132,18 +132,21 @@ class Attribute(Classed):
     """An extra column of `people`: a number, or one of the `categories`.
 
     What tells of a special category (rule L15) by its name is refused unless it is `special` and a named person says why it is held; by its
-    categories alone, that person may also say why it is `ordinary`.
+    categories alone, that person may also say why it is `ordinary`. A special one is in no vector, and so in no model, without `in_models`.
     """
 
     id: str
     type: Literal["numeric", "category"]
     unit: str | None = None
     categories: tuple[str, ...] = ()
+    in_models: bool | None = None
 
     @model_validator(mode="after")
-    def _categories_belong_to_a_category(self) -> Attribute:
+    def _keys_fit_together(self) -> Attribute:
         if (self.type == "category") != bool(self.categories):
             raise ValueError("an attribute of type 'category' lists its `categories`, a numeric one has none")
+        if self.in_models is not None and self.sensitivity == "ordinary":
+            raise ValueError("in_models is asked of attributes with sensitivity = 'special' alone; ordinary ones are in models: leave it out")
         return self
 
     @model_validator(mode="after")
@@ -383,17 +386,8 @@ def _fault(fault: Any, fields: Mapping[str, Any]) -> str:
     where = "".join(f"{part}." for part in path)[:-1] + ": " if path else ""
     given = "" if fault["type"] in {"missing", "value_error"} else f" (given: {fault['input']!r})"
     hint = ""
-    if fault["type"] == "extra_forbidden" and path and path[0] in _GROUPS:
-        models: dict[str, type[Frozen]] = {
-            "kinds": Kind,
-            "channels": Channel,
-            "topics": Topic,
-            "attributes": Attribute,
-            "source_types": SourceType,
-            "experiments": Experiment,
-        }
-        allowed = set(models[path[0]].model_fields) - {"id"}
+    if fault["type"] == "extra_forbidden" and path and path[0] in (*_GROUPS, "retention"):
+        model: Any = Vocabulary.model_fields[path[0]].annotation  # of a group `tuple[Kind, ...]`
+        allowed = set((get_args(model) or [model])[0].model_fields) - {"id"}
         hint = f"; allowed: {', '.join(sorted(allowed))}{_did_you_mean(str(path[-1]), allowed)}"
-    if fault["type"] == "extra_forbidden" and path and path[0] == "retention":
-        hint = f"; allowed: {', '.join(Retention.model_fields)}{_did_you_mean(str(path[-1]), set(Retention.model_fields))}"
     return f"audience.toml: {where}{fault['msg'].removeprefix('Value error, ')}{given}{hint}"

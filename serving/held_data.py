@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
-from features.catalogue import family_of
+from features.catalogue import family_of, special_attributes
 from features.database.store import Store
 from features.definition import FeatureError, parse_name
 from features.permission.consent_records import consent_records
@@ -37,7 +37,7 @@ from serving.champion import Champion, ChampionError, in_office
 from serving.held_retention import held_retention
 from serving.held_rows import LINES, NAMED, Known, answered, exported, known, named_files, parsed, table_rows
 from serving.held_scores import Allowed, held_scores
-from serving.loaded import Loaded, fitted_on_special
+from serving.loaded import Loaded
 from serving.past_scores import MOST_BUILT, PastScores
 from serving.permitting import special_scores
 from serving.words import refusal_words
@@ -227,7 +227,7 @@ def _third_party(asked: _Asked, use: Use) -> bool:
 def _allowed(asked: _Asked, group: Group) -> Allowed:
     """Return what says whether a score of now may be worked out for the use that an earlier one was asked for; nothing is, where no use was stated."""
     records = asked.records
-    special = frozenset(name for name, champion in records.champions.items() if fitted_on_special(champion.columns, records.workspace.vocabulary))
+    special = frozenset(name for name, champion in records.champions.items() if special_attributes(champion.columns, records.workspace.vocabulary))
     loaded = Loaded(records.workspace.vocabulary, records.workspace.settings, champions=records.champions, special=special)
 
     def forbidden(score: str, stated: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from features.catalogue import special_attributes
 from features.database.store import StoreError
 from features.history import HistoryError
 from features.permission.live import Group, Permission
@@ -131,7 +132,7 @@ def load(workspace: Workspace, permission: Permission, *, threads: int, previous
         tables,
         MappingProxyType(champions),
         MappingProxyType(_refusals(workspace, champions, faults)),
-        special=frozenset(name for name, champion in champions.items() if fitted_on_special(champion.columns, workspace.vocabulary)),
+        special=frozenset(name for name, champion in champions.items() if special_attributes(champion.columns, workspace.vocabulary)),
     )
     loaded = _judged(loaded, before, faults)
     own = _own(workspace, permission, loaded, before, faults)
@@ -161,13 +162,6 @@ def _own(workspace: Workspace, permission: Permission, loaded: Loaded, before: L
         own = _judged(replace(loaded, vectors=vectors, vectors_stamp=vectors_stamp, group=group), was, said)
     faults += [fault for fault in said if fault not in faults]
     return own
-
-
-def fitted_on_special(columns: Iterable[str], vocabulary: Vocabulary) -> bool:
-    """Return whether one of the features is an attribute of special sensitivity; one that audience.toml no longer speaks of was classed by nobody."""
-    ordinary = {attribute.id for attribute in vocabulary.attributes if attribute.sensitivity == "ordinary"}
-    parts = (column.split("|") for column in columns)
-    return any(part[0] == "attribute" and part[1].removeprefix("id=") not in ordinary for part in parts)
 
 
 def _text(path: Path) -> str:

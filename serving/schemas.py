@@ -276,7 +276,10 @@ class MessageChoice:
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """A champion: what it is, what it was trained on, how good it is; `card` is Markdown. `messages` where it is of one of several messages."""
+    """A champion: what it is, what it was trained on, how good it is; `card` is Markdown. `messages` where it is of one of several messages.
+
+    `special_attributes` are those of special sensitivity that it reads: where there are any, it scores nobody for online targeting (rule L4).
+    """
 
     name: str
     version: str
@@ -288,6 +291,7 @@ class ModelSummary:
     metrics: dict[str, Any]
     card: str | None
     messages: MessageChoice | None = None
+    special_attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -59,9 +59,10 @@ def affinity_card(
     *,
     now: datetime,
     coverage: float,
+    special: Sequence[str] = (),
     recalibrated_from: str | None = None,
 ) -> str:
-    """Return the card of a topic affinity model; `coverage` is that of the intervals served with its scores.
+    """Return the card of a topic affinity model; `coverage` is that of the intervals served with its scores, `special` are the special attributes it reads.
 
     `recalibrated_from` is the digest of the model whose trees it has, where the training rows only calibrated them.
     """
@@ -85,7 +86,7 @@ def affinity_card(
         _section(
             "What it learned from",
             f"{_learned(dataset.train, recalibrated_from)} {_rows(dataset.test)} of {findings.about['people']:,} other people to test on, as of "
-            f"{_span(dataset.test.as_ofs)}. {dataset.sampled:,} rows were left out by the limit max_rows. {_exposure(dataset, config)}",
+            f"{_span(dataset.test.as_ofs)}. {dataset.sampled:,} rows were left out by the limit max_rows. {_exposure(dataset, config)} {_special(special)}",
         ),
         _section("How good it is", _affinity_table(findings) + "\n\n" + _topic_table(findings)),
         _section("For whom", _segment_table(findings)),
@@ -113,8 +114,12 @@ def persuadability_card(
     halves: HalfSamples,
     now: datetime,
     coverage: float,
+    special: Sequence[str] = (),
 ) -> str:
-    """Return the card of the model of one arm; `coverage` is that of the intervals served with its scores, `halves` are standard errors beside the exact."""
+    """Return the card of the model of one arm; `coverage` is that of the intervals served with its scores, `special` are the special attributes it reads.
+
+    `halves` are standard errors beside the exact ones.
+    """
     experiment, about = dataset.experiment, findings.about
     turned = "" if experiment.engagement == "higher" else " Lower values are better here, so effects have their sign turned: a positive uplift is good."
     return _page(
@@ -130,7 +135,7 @@ def persuadability_card(
             f"{about['rows']:,} people in {about['units']:,} assignment units, {about['treated']:,} of them with the message, with vectors as of their "
             f"assignment ({_span(dataset.as_ofs)}). Of those assigned {dataset.counts['without_outcome']:,} are without the outcome; they stay, and "
             f"who answered stands in for them by the probability of answering. Left out: {dataset.counts['in_stratum_of_one_arm']:,} in a stratum that "
-            "lacks one of the two arms.",
+            f"lacks one of the two arms. {_special(special)}",
         ),
         _section("How people were drawn", _design_list(findings)),
         _section("How good it is", _uplift_table(findings, halves, config.capacity)),
@@ -149,6 +154,14 @@ def persuadability_card(
         ),
         _section("To repeat it", _provenance(_trial_facts(dataset), now)),
     )
+
+
+def _special(attributes: Sequence[str]) -> str:
+    """Return which attributes of special sensitivity the model reads, and what follows."""
+    if not attributes:
+        return "It reads no attribute of special sensitivity."
+    named = ", ".join(f"`{attribute}`" for attribute in attributes)
+    return f"Of special sensitivity it reads {named}: so it scores nobody for online targeting (rule L4), whatever they consented to."
 
 
 def _rows(side: Side) -> str:

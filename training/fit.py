@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from features.catalogue import special_attributes
 from features.workspace import Workspace
 from models import artefact
 from models.affinity import TopicAffinity
@@ -162,7 +163,8 @@ def _finish_affinity(
     findings = evaluation.findings
     lines = gate_lines(findings, champion(workspace, AFFINITY))
     source = (facts or {}).get("recalibrated_from")
-    card = affinity_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage, recalibrated_from=source)
+    told: dict[str, Any] = {"coverage": model.coverage, "special": special_attributes(model.columns_, workspace.vocabulary), "recalibrated_from": source}
+    card = affinity_card(workspace.settings.name, dataset, config, findings, lines, now=now, **told)
     said = _facts(dataset) | _comparable(dataset, config) | dict(facts or {})
     said |= {"dataset_hash": train.hash, "test_hash": dataset.test.hash, "rows": len(train), "as_of": str(train.as_ofs.max())}
     reference = make_reference(workspace, dataset, evaluation.predictions[MODEL], config, before=before)
@@ -239,7 +241,7 @@ def _train_arm(
         halves = half_samples(model, dataset, config, progress=progress)
         drawn = figures.uplift_figures(model, dataset, evaluation)
         lines = gate_lines(findings)
-        measured: dict[str, Any] = {"evaluation": evaluation, "halves": halves}
+        measured: dict[str, Any] = {"evaluation": evaluation, "halves": halves, "special": special_attributes(model.columns_, workspace.vocabulary)}
         card = persuadability_card(workspace.settings.name, dataset, config, findings, lines, now=now, coverage=model.coverage, **measured)
         about = {"experiment": dataset.experiment.id, "arm": dataset.arm, "as_of": str(dataset.as_ofs.max()), **dataset.scale.to_state()}
         facts = _facts(dataset) | {"dataset_hash": dataset.hash, "rows": len(dataset)} | about

@@ -55,7 +55,10 @@ class PermissionSnapshot:
 
 
 def training_use(workspace: Workspace) -> tuple[str, Use]:
-    """Return the use that models are trained for, with its name: `[training] use`, or the only one there is. Raises ConfigError (rule L1)."""
+    """Return the use that models are trained for, with its name: `[training] use`, or the only one there is.
+
+    Raises ConfigError, also where models for online targeting were to read an attribute of special sensitivity (rules L1, L4).
+    """
     named, uses = read_config(workspace).use, workspace.permission.uses
     if named is None and len(uses) == 1:
         named = next(iter(uses))
@@ -63,9 +66,16 @@ def training_use(workspace: Workspace) -> tuple[str, Use]:
         there = f"choose one of {', '.join(sorted(uses))}" if uses else "declare it as [uses.NAME], with purpose, channel_class, sponsor_type and jurisdiction"
         raise ConfigError(f"audience.toml: training.use: say what the models are for (rule L1, use_incomplete): {there}")
     try:
-        return named, workspace.permission.use(named)
+        use = workspace.permission.use(named)
     except PermissionFault as error:
         raise ConfigError(f"audience.toml: training.use: {error}") from None
+    special = [attribute.id for attribute in workspace.vocabulary.attributes if attribute.in_models]
+    if special and use.channel_class == "online_targeted":
+        raise ConfigError(
+            f"audience.toml: attributes.{special[0]}.in_models: the use {named!r} that models are trained for is online_targeted, and nobody is scored online"
+            " by what is special, consent or not (rule L4, special_category_profiling): leave in_models out, or train for another use"
+        )
+    return named, use
 
 
 def own_rows(workspace: Workspace) -> bool:

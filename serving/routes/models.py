@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from features.catalogue import special_attributes
 from serving.access import require
 from serving.audit import Answer
 from serving.champion import Champion
@@ -56,6 +57,7 @@ def summary(loaded: Loaded, champion: Champion) -> ModelSummary:
         metrics,
         champion.card,
         champion.messages,
+        special_attributes(champion.columns, loaded.vocabulary),
     )
 
 

@@ -60,7 +60,9 @@ def random_rules(seed):
 
 
 def _classed(one, special):
-    return one.model_copy(update={"sensitivity": "special"}) if one.id in special else one
+    if one.id not in special:
+        return one
+    return one.model_copy(update={"sensitivity": "special"} | ({"in_models": True} if isinstance(one, Attribute) else {}))
 
 
 EDGES = [timedelta(days=days, seconds=seconds) for days in (0, 7, 30, 400) for seconds in (-1, 0, 1)] + [timedelta(microseconds=n) for n in (-1, 1)]

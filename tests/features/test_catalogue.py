@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from features import context
-from features.catalogue import CONTEXTUAL, LEAVABLE, FeatureError, catalogue, families, parse_name
+from features.catalogue import CONTEXTUAL, LEAVABLE, FeatureError, catalogue, families, parse_name, special_attributes
 from features.layout import layout
 from features.vectors import build
 from features.vocabulary import Attribute, Channel, Kind, SourceType, Topic, Vocabulary
@@ -112,6 +112,17 @@ def test_families_that_are_left_out_are_needed_by_no_other(left):
     assert set(features) < set(catalogue(WORDS))
     assert layout(features, words).features == features
     assert len(context.formulas(features, words)) == len([feature for feature in features if feature.statistic in CONTEXTUAL])
+
+
+@pytest.mark.parametrize("in_models", [None, False, True])
+def test_an_attribute_of_special_sensitivity_is_in_vectors_only_where_somebody_says_so(in_models):
+    size, gender = WORDS.attributes
+    words = WORDS.model_copy(update={"attributes": (size, gender.model_copy(update={"sensitivity": "special", "in_models": in_models}))})
+    names = [feature.name for feature in catalogue(words)]
+    every = [feature.name for feature in catalogue(WORDS)]
+    assert names == [name for name in every if in_models or "gender" not in name]
+    assert special_attributes(names, words) == (("gender",) if in_models else ())
+    assert special_attributes(every, words) == ("gender",)
 
 
 def test_a_family_that_others_are_made_of_cannot_be_left_out():

@@ -58,7 +58,7 @@ def test_rows_about_a_withheld_topic_are_left_out_of_own_vectors_whole(tmp_path,
 
 
 def test_a_special_attribute_is_unknown_of_everybody_in_own_vectors(tmp_path):
-    size = WORDS.attributes[0].model_copy(update={"sensitivity": "special"})
+    size = WORDS.attributes[0].model_copy(update={"sensitivity": "special", "in_models": True})
     words = WORDS.model_copy(update={"attributes": (size, *WORDS.attributes[1:])})
     tables = Tables(tmp_path, [], [person(random.Random(1), 1) | {"joined_at": None, "source_id": "s0", "size": 4.0, "gender": "f"}])
     values = [build(tables, words, NOW, own=own).frame()[["attribute|id=size", "attribute|id=gender|category=f"]].to_numpy().tolist() for own in (True, False)]

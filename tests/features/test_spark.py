@@ -30,7 +30,7 @@ SMALL = Vocabulary(
     kinds=(Kind(id="signed", direction="in", engagement=True, en="signature"),),
     channels=(Channel(id="door", en="door"),),
     topics=(Topic(id="climate", en="climate", sensitivity="special"),),
-    attributes=(Attribute(id="size", type="numeric", en="size", sensitivity="special"),),
+    attributes=(Attribute(id="size", type="numeric", en="size", sensitivity="special", in_models=True),),
     windows_days=(30,),
 )
 

@@ -158,6 +158,11 @@ def test_the_workspaces_own_tables_are_left_alone():
         ({"topics": {"a": {"en": "a", "parent": "a"}}}, "is not another topic"),
         ({"attributes": {"a": {"en": "a", "type": "numeric", "categories": ["x"]}}}, "a numeric one has none"),
         ({"attributes": {"a": {"en": "a", "type": "category"}}}, "lists its `categories`"),
+        (
+            {"attributes": {"a": {"en": "a", "type": "numeric", "in_models": False}}},
+            r"attributes\.a: in_models is asked of attributes with sensitivity",
+        ),
+        ({"attributes": {"a": {"en": "a", "type": "numeric", "in_model": True}}}, r"attributes\.a\.in_model.*Did you mean 'in_models'"),
         ({"features": {"windows_days": [30, 7]}}, "rising, each once"),
         ({"features": {"half_lives_days": [0]}}, "at least 1"),
         ({"features": {"window_days": [7]}}, "window_days"),

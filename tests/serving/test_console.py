@@ -266,6 +266,7 @@ def test_models_and_a_card(signed_in):
     assert "persuadability.rent.story" in models
     assert "AUTOC covers zero." in models
     assert "600 people" in models
+    assert "<dt>Special attributes</dt><dd>none</dd>" in models
     card = signed_in.client.get("/console/models/affinity/1").text
     assert "<strong>small</strong>" in card
     assert "affinity:housing" in card

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from features.catalogue import catalogue
+from features.catalogue import catalogue, special_attributes
 from features.database.schema import ANSWERS, DECISIONS
 from features.database.store import Store, StoreError
 from features.permission.ledger import Event
@@ -21,7 +21,7 @@ from features.publication import publish
 from features.workspace import Workspace
 from models import artefact
 from serving import answering
-from serving.loaded import fitted_on_special, load
+from serving.loaded import load
 from serving.permitting import permit, special_scores
 from serving.problems import Problem
 from tests.serving.conftest import Served, fit_affinity, load_now, make_vectors, promote, serving, wait_until
@@ -349,6 +349,7 @@ categories = ["one", "another"]
 sensitivity = "special"
 classed_by = "An officer"
 why = "members said so, for this"
+in_models = true
 en = "Faith"
 
 [attributes.income]
@@ -373,13 +374,14 @@ def test_a_model_fitted_on_a_special_attribute_scores_nobody_online(made, tmp_pa
             (score,) = only(served.ask(scores=["affinity:housing"], use=use))["scores"]
             assert score.get("code") == code
             assert ("value" in score) == (code is None)
+        (model,) = (model for model in client.get("/v1/models", headers=served.headers).json()["models"] if model["name"] == "affinity")
+        assert model["special_attributes"] == ["faith"]
 
 
 def test_an_attribute_that_nobody_classes_any_more_is_special(made):
     vocabulary = made.workspace.vocabulary
-    assert not fitted_on_special([feature.name for feature in catalogue(vocabulary)], vocabulary)
-    assert fitted_on_special(["attribute|id=faith|category=one"], vocabulary)
-    assert fitted_on_special(["attribute|id=income"], vocabulary)
+    assert not special_attributes([feature.name for feature in catalogue(vocabulary)], vocabulary)
+    assert special_attributes(["attribute|id=income", "attribute|id=faith|category=one", "attribute|id=faith|category=two"], vocabulary) == ("faith", "income")
 
 
 # From elsewhere

@@ -23,7 +23,7 @@ def side(days, first, blocks=None):
     return Side(pd.DataFrame({"age": np.arange(len(days), dtype=np.float32)}), y, people, times, block, y > 0)
 
 
-def card(train, test, *, blocks=None, source="engagement", recalibrated_from=None):
+def card(train, test, *, blocks=None, source="engagement", **said):
     dataset = AffinityDataset(side(train, 0, blocks), side(test, 100), ("care",), source, "d" * 64, "v" * 64, {"interactions": 3}, 0)
     metrics = {name: Estimate.normal(name, 0.25, 0.01, 0.95) for name in ("log_loss", "pr_auc", "prior.pr_auc")}
     segment = {"segment": "under 35", "people": 40, "rate": 0.1} | {
@@ -31,7 +31,7 @@ def card(train, test, *, blocks=None, source="engagement", recalibrated_from=Non
     }
     segment |= {"pr_auc": 0.3125}
     findings = Findings("affinity", metrics, {"coverage": 0.95}, {"people": len(test), "topics": ["care"], "segments": [segment]})
-    return affinity_card("small", dataset, CONFIG, findings, (), now=NOW, coverage=0.9, recalibrated_from=recalibrated_from)
+    return affinity_card("small", dataset, CONFIG, findings, (), now=NOW, coverage=0.9, **said)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,9 @@ def test_average_precision_stands_in_both_tables():
     (head,) = [line for line in text.splitlines() if line.startswith("| people | how many")]
     (row,) = [line for line in text.splitlines() if line.startswith("| under 35")]
     assert row.split(" | ")[head.split(" | ").index("average precision")].startswith("0.3125")
+
+
+def test_which_attributes_of_special_sensitivity_it_reads_is_said_or_that_it_reads_none():
+    assert "It reads no attribute of special sensitivity." in card(["2026-01-01"], ["2026-04-01"])
+    read = card(["2026-01-01"], ["2026-04-01"], special=("faith", "union"))
+    assert "Of special sensitivity it reads `faith`, `union`: so it scores nobody for online targeting (rule L4)" in read

@@ -91,6 +91,29 @@ def test_a_training_without_a_use_is_refused(trainable):
         training_use(replace_uses(named))
 
 
+FAITH = """[attributes.faith]
+type = "numeric"
+sensitivity = "special"
+classed_by = "An officer"
+why = "members said so, for this"
+en = "Faith"
+
+"""
+
+
+def test_an_attribute_of_special_sensitivity_is_learned_from_only_where_somebody_says_so_and_never_for_online_targeting(trainable):
+    held = changed(trainable, "[uses.campaign]", FAITH + "[uses.campaign]")
+    assert "attribute|id=faith" not in experiment_rows(held, "story", now=NOW).X
+    read = changed(held, "[attributes.faith]", "[attributes.faith]\nin_models = true")
+    assert "attribute|id=faith" in experiment_rows(read, "story", now=NOW).X
+    online = changed(read, 'channel_class = "offline"', 'channel_class = "online_targeted"')
+    with pytest.raises(ConfigError, match=r"attributes\.faith\.in_models: the use 'campaign' .* online_targeted.*rule L4, special_category_profiling"):
+        experiment_rows(online, "story", now=NOW)
+    without = experiment_rows(changed(online, "in_models = true", "in_models = false"), "story", now=NOW)
+    assert without.own
+    assert "attribute|id=faith" not in without.X
+
+
 def replace_uses(workspace):
     text = (workspace.root / "audience.toml").read_text()
     begin, end = text.index("[uses."), text.index("[", text.index("[uses.campaign]") + 1)
