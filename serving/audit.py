@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from weakref import WeakSet
@@ -137,15 +138,22 @@ class AuditLog:
             found |= {person: subject.token for person, subject in made.items()}
         return {person: found.get(person, ERASED_PERSON) for person in wanted}
 
-    def record(self, answer: Answer) -> None:
+    def record(self, answer: Answer, *, again: Callable[[], Answer] | None = None) -> None:
         """Write the answer, its decisions, their entry of the chain and, once, that of the register, all or nothing.
 
         Raises AuditError: then the answer must not be given.
         Raises LedgerMovedError where somebody it is about has said something since it was decided on: nobody can withdraw between decision and record.
+        With `again`, which makes the answer anew and writes nothing, that is done there and then, while nobody else can say anything.
         """
         try:
             with self._store.write(serial=True) as connection:
-                self.enter(connection, answer)
+                try:
+                    self.enter(connection, answer)
+                except LedgerMovedError:
+                    if again is None:
+                        raise
+                    answer = again()
+                    self.enter(connection, answer)
         except (StoreError, TypeError, ValueError) as error:
             raise AuditError("the answer could not be recorded in the audit log, so it is not given") from error
         if answer.targeting is not None:  # until models or the day change, which makes another: then it is looked for again
@@ -167,7 +175,8 @@ class AuditLog:
             **_decided(answer),
         }
         decisions = [_decision_row(answer, decision) for decision in answer.decisions]
-        if answer.basis is not None and (decisions or answer.about_groups) and _said_since(connection, answer, answer.basis.ledger):
+        about = None if answer.about_groups else {decision.person for decision in answer.decisions}
+        if answer.basis is not None and (decisions or answer.about_groups) and said_since(connection, answer.basis.ledger, about):
             raise LedgerMovedError("somebody said something meanwhile")
         last = begun(connection, self._chain_key)
         connection.execute(ANSWERS.insert(), head)
@@ -222,19 +231,15 @@ class AuditLog:
             return [row.answer_id for row in connection.execute(query)]
 
 
-def _said_since(connection: Connection, answer: Answer, ledger: int) -> bool:
-    """Return whether the ledger holds an event after that number about one of the people, or of somebody who was erased and can be told from nobody.
+def said_since(connection: Connection, ledger: int, tokens: AbstractSet[str] | None) -> bool:
+    """Return whether the ledger holds an event after that number about one of those tokens, or of somebody who was erased and can be told from nobody.
 
-    An answer about groups is about everybody; a consent takes nobody out of it.
+    None stands for everybody, as of an answer about groups: a consent takes nobody out of it.
     """
-    tokens = {decision.person for decision in answer.decisions}
-    rows = connection.execute(select(LEDGER.c.subject, LEDGER.c.event).where(LEDGER.c.seq > ledger).distinct()).all()
-    if any(row.event == "erased" or (answer.about_groups and row.event != "given") for row in rows):
-        return True
-    if not rows:
-        return False
-    theirs = connection.execute(select(SUBJECTS.c.token).where(SUBJECTS.c.number.in_({row.subject for row in rows}))).scalars()
-    return not tokens.isdisjoint(theirs)
+    new = select(LEDGER.c.event, SUBJECTS.c.token).select_from(LEDGER.outerjoin(SUBJECTS, SUBJECTS.c.number == LEDGER.c.subject)).where(LEDGER.c.seq > ledger)
+    if tokens is None:
+        return connection.execute(new.where(LEDGER.c.event != "given").limit(1)).first() is not None
+    return any(token is None or token in tokens for _, token in connection.execute(new))
 
 
 def _of(person: PersonScores, asked: Sequence[str], pseudonym: str) -> Iterable[Decision]:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,6 @@ from features.permission.disclosure import CODE, RULE, held_back
 from features.permission.live import Group
 from features.permission.use import Activity, Use
 from features.vectors import Vectors
-from serving.answering import recorded
 from serving.audit import ERASED_PERSON, Answer, Decision
 from serving.champion import Champion, Served
 from serving.loaded import Loaded
@@ -154,15 +152,11 @@ class Scoring:
         tokens = self.server.audit.pseudonyms(people)
         return [tokens[person] for person in people]
 
-    def left_out(self, decided: Decided, tokens: Sequence[str] | None = None) -> list[Decision]:
-        """Return the log's entries on those who are left out: for every score one, with the code and what it stands on.
-
-        `tokens` are what all (k,) go by, where that was asked for already; nobody else may be writing then.
-        """
-        entries, rest = [], ~decided.kept
-        theirs = self.tokens(decided.rows[rest]) if tokens is None else [tokens[place] for place in np.flatnonzero(rest).tolist()]
-        for place, known in zip(np.flatnonzero(rest).tolist(), theirs, strict=True):
-            token = ERASED_PERSON if decided.code(place) == "erased" else known
+    def left_out(self, decided: Decided, tokens: Sequence[str]) -> list[Decision]:
+        """Return the log's entries on those who are left out: for every score one, with the code and what it stands on; `tokens` are what all (k,) go by."""
+        entries = []
+        for place in np.flatnonzero(~decided.kept).tolist():
+            token = ERASED_PERSON if decided.code(place) == "erased" else tokens[place]
             rule, event, source = stood_on(decided.decisions, self.group.sources, place)
             rule_id = RULE if rule is None else rule.id
             for position, name in enumerate(self.names):
@@ -182,43 +176,70 @@ class Scoring:
 def score_all(scoring: Scoring, *, chunk: int = CHUNK, begin: int = 0, progress: Progress | None = None) -> Iterator[Chunk]:
     """Yield everybody of the vectors in chunks, from row `begin`: who withdraws, objects or is erased is in no chunk that is decided on afterwards.
 
-    Whoever speaks between decision and record makes the chunk be decided on again. `progress` is told how many were scored. Raises Problem, also where an entry
-    cannot be recorded: then its chunk is not handed on.
+    Where one of its people speaks between decision and record, a chunk is decided on once more while it is recorded and nobody else can speak, so that a run
+    ends however much comes in. `progress` is told how many were scored. Raises Problem, also where an entry cannot be recorded: then its chunk is not
+    handed on.
     """
     total = len(scoring.vectors)
     for first in range(begin, total, chunk):
         rows = np.arange(first, min(first + chunk, total))
-        yield recorded(scoring.server, partial(_chunk, scoring, rows))
+        yield _Work(scoring, rows).recorded()
         if progress is not None:
             progress(f"scoring {int(rows[-1]) + 1:,} people", (int(rows[-1]) + 1) / total)
 
 
-def _chunk(scoring: Scoring, rows: NDArray[np.int64]) -> tuple[Chunk, Answer]:
-    decided = scoring.decide(rows)
-    refuse_use(scoring.server.permission, decided.decisions, people=len(rows), also=scoring.also)
-    scores: dict[str, Served] = {}
-    kept = rows[decided.kept]
-    if len(kept):
-        X = scoring.loaded.rows(kept.tolist())
-        for champion, theirs in scoring.champions:
-            scores |= {one.name: served for one, served in zip(theirs, champion.serve(X, theirs), strict=True)}
-    entries = [*scoring.left_out(decided), *_scored(scoring, decided, scores)]
-    made = Chunk(decided.answer_id, int(rows[0]), int(rows[-1]) + 1, kept, scores, decided.counts())
-    return made, scoring.answer(decided, entries, people=len(rows))
+class _Work:
+    """People in `rows` (n,) of the vectors: each is scored once, and not before being allowed, however often they are decided on."""
 
+    def __init__(self, scoring: Scoring, rows: NDArray[np.int64]) -> None:
+        self._scoring = scoring
+        self._rows = rows
+        self._tokens = scoring.tokens(rows)
+        self._scored = np.zeros(len(rows), dtype=np.bool_)
+        self._numbers = {name: np.full((3, len(rows)), np.nan) for name in scoring.names}
 
-def _scored(scoring: Scoring, decided: Decided, scores: Mapping[str, Served]) -> list[Decision]:
-    """Return the log's entries on those who were scored, one for each score."""
-    places, tokens = np.flatnonzero(decided.kept).tolist(), scoring.tokens(decided.rows[decided.kept])
-    stood = [stood_on(decided.decisions, scoring.group.sources, place)[1:] for place in places]
-    entries = []
-    for position, name in enumerate(scoring.names if scores else ()):
-        served, model = scores[name], scoring.model_of(name)
-        ends = [low_and_high(*pair) for pair in zip(served.low.tolist(), served.high.tolist(), strict=True)]
-        for place, token, (event, source), value, (low, high) in zip(places, tokens, stood, served.values.tolist(), ends, strict=True):
-            said = (token, name, None, value, low, high, model.name, model.version, model.digest, None, event, source)
-            entries.append(Decision(f"{decided.answer_id}-{place}-{position}", *said))
-    return entries
+    def recorded(self) -> Chunk:
+        """Return the chunk once its entry is in the log. Raises Problem."""
+        made = [self._made()]
+
+        def again() -> Answer:
+            made.append(self._made())
+            return made[-1][1]
+
+        self._scoring.server.record(made[0][1], again=again)
+        return made[-1][0]
+
+    def _made(self) -> tuple[Chunk, Answer]:
+        """Return the chunk and its entry, as of now; nothing is written."""
+        scoring, decided = self._scoring, self._scoring.decide(self._rows)
+        refuse_use(scoring.server.permission, decided.decisions, people=len(self._rows), also=scoring.also)
+        self._score(np.flatnonzero(decided.kept & ~self._scored))
+        scores = {name: Served(*numbers[:, decided.kept]) for name, numbers in self._numbers.items()}
+        entries = [*scoring.left_out(decided, self._tokens), *self._entries(decided)]
+        made = Chunk(decided.answer_id, int(self._rows[0]), int(self._rows[-1]) + 1, self._rows[decided.kept], scores, decided.counts())
+        return made, scoring.answer(decided, entries, people=len(self._rows))
+
+    def _score(self, places: NDArray[np.int64]) -> None:
+        """Work out the scores of the people in those places (k,) of the rows."""
+        if not len(places):
+            return
+        X = self._scoring.loaded.rows(self._rows[places].tolist())
+        for champion, theirs in self._scoring.champions:
+            for one, served in zip(theirs, champion.serve(X, theirs), strict=True):
+                self._numbers[one.name][:, places] = served.values, served.low, served.high
+        self._scored[places] = True
+
+    def _entries(self, decided: Decided) -> list[Decision]:
+        """Return the log's entries on those who were scored, one for each score."""
+        places, sources = np.flatnonzero(decided.kept).tolist(), self._scoring.group.sources
+        stood = [stood_on(decided.decisions, sources, place)[1:] for place in places]
+        entries = []
+        for position, name in enumerate(self._scoring.names):
+            model, numbers = self._scoring.model_of(name), self._numbers[name][:, places].T.tolist()
+            for place, (event, source), (value, *ends) in zip(places, stood, numbers, strict=True):
+                said = (self._tokens[place], name, None, value, *low_and_high(*ends), model.name, model.version, model.digest, None, event, source)
+                entries.append(Decision(f"{decided.answer_id}-{place}-{position}", *said))
+        return entries
 
 
 def low_and_high(low: float, high: float) -> tuple[float, float] | tuple[None, None]:

@@ -26,7 +26,7 @@ def export(
     outside: Annotated[bool, typer.Option("--outside", help="The recipient is another controller: nobody whose only basis is a tie with us is in it.")] = False,
     band: Annotated[Literal["high", "medium", "low"] | None, typer.Option(help="Only those of a band of the first score.")] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Only so many people, those with the highest first score.")] = None,
-    exclude: Annotated[bool, typer.Option("--exclude", help="The file is a list of those to leave out; it is decided on alike.")] = False,
+    exclude: Annotated[bool, typer.Option("--exclude", help="The recipient is to leave out those of --band or --top; decided on alike.")] = False,
     workspace: Folder = HERE,
 ) -> None:
     """Hand out a file. Example: audience export --use doorstep --score affinity:housing --to "Print shop X" --approver "A. Name" --out doors.csv."""
@@ -51,6 +51,8 @@ def export(
     finally:
         server.store.close()
     typer.echo(f"{done.people:,} people in {done.path}")
+    if exclude:
+        typer.echo("  to be left out; who may not be picked out at all is in no list, and must not be reached because of that")
     for code, count in done.left_out.items():
         typer.echo(f"  not in it: {count:,} {code}")
     typer.echo(f"export {done.export_id}, SHA-256 of the file {done.digest}")

@@ -1,4 +1,4 @@
-"""A file for a named recipient: everybody who is allowed for a use, decided on once more in the very transaction in which it is written down.
+"""A file for a named recipient: everybody who is allowed for a use, as far as the ledger goes in the very transaction in which it is written down.
 
 Who withdraws, objects or is erased before that is not in the file; who does so later is told of to its recipient (`features.permission.recipients`).
 """
@@ -26,7 +26,7 @@ from features.permission.private_files import beside, take_place, within
 from features.permission.register import Register
 from features.permission.use import Use
 from serving.answering import told_of
-from serving.audit import Answer, Decision
+from serving.audit import Answer, Decision, said_since
 from serving.bands import Band, band
 from serving.bulk import CHUNK, Bulk, Decided, Progress, Scoring, low_and_high, score_all
 from serving.loaded import Loaded
@@ -47,8 +47,9 @@ class ExportError(ValueError):
 class Asked:
     """One file: which scores of whom, for which use, for whom, approved by whom.
 
-    `band` and `top` pick by the first score; without them it is everybody allowed. `exclude`: a list of those to leave out elsewhere, which is a selection
-    too and decided on alike (rule L8). `outside`: the recipient is another controller (rule L11).
+    `band` and `top` pick by the first score; without them it is everybody allowed. `exclude`: the recipient is to leave out those whom they pick. The file
+    holds the same people as one of those to reach, because that is a selection too and decided on alike (rule L8). `outside`: the recipient is another
+    controller (rule L11).
     """
 
     use: Use
@@ -85,6 +86,26 @@ class _Columns:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class _Final:
+    """The n rows of the file, ready to be written down: the decision they stand on, whose they are by token, the rows' names, and the file's columns."""
+
+    decided: Decided
+    rows: NDArray[np.int64]
+    tokens: Sequence[str]
+    references: Sequence[str]
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, decided: Decided) -> _Final:
+        """Return those who are still allowed by a later decision on all n."""
+        kept = np.flatnonzero(decided.kept)
+        tokens, references = ([texts[place] for place in kept.tolist()] for texts in (self.tokens, self.references))
+        return _Final(decided, self.rows[kept], tokens, references, self.table.take(kept))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class _Export:
     """What all steps of one export share."""
 
@@ -108,6 +129,7 @@ def export(server: Server, loaded: Loaded, asked: Asked, *, chunk: int = CHUNK, 
     try:
         scoring = Scoring.of(server, loaded, Bulk(asked.use, asked.scores, "export", asked.outside, asked.band == "low", route=ROUTE))
         made = _Export(scoring, asked, new_answer_id())
+        _check(made, scoring.decide(np.zeros(0, dtype=np.int64)), len(scoring.vectors))
         picked = _picked(made, _collected(made, chunk, progress))
         return _handed_out(made, picked, path)
     except Problem as problem:
@@ -131,6 +153,8 @@ def _checked(server: Server, asked: Asked) -> Path:
         raise ExportError("there is a file of that name already: what was handed out is not overwritten")
     if asked.top is not None and (asked.top < 1 or asked.band is not None):
         raise ExportError("take those of a band, or the first so many, at least one; not both")
+    if asked.exclude and asked.band is None and asked.top is None:
+        raise ExportError("a list of those to leave out holds these people themselves: say which, by band or as the first so many; everybody is none")
     return path
 
 
@@ -166,42 +190,66 @@ def _picked(made: _Export, columns: _Columns) -> _Columns:
 
 def _handed_out(made: _Export, columns: _Columns, path: Path) -> Exported:
     """Write the file and the record of it, and put it in its place; who may not be in it any more is not."""
-    decided = made.scoring.decide(columns.rows)
-    left = columns.take(decided.kept)
-    _check_size(made, decided, len(left.rows))
-    entries, tokens, references = made.scoring.left_out(decided), made.scoring.tokens(left.rows), new_references(len(left.rows))
+    final, left_out = _final(made, columns)
     with beside(path) as (fresh, file):
-        digest = _written(file, path.suffix, _table(made, left, references))
+        digest = _written(file, path.suffix, final.table)
         with made.scoring.server.store.write(serial=True) as connection:
-            last = made.scoring.decide(left.rows)
-            people = {reference: token for reference, token, kept in zip(references, tokens, last.kept.tolist(), strict=True) if kept}
-            if len(people) < len(left.rows):
-                _check_size(made, last, len(people))
-                digest = _written(file, path.suffix, _table(made, left.take(last.kept), list(people)))
-            _write_down(made, connection, last, people, digest)
-            _log(made, connection, last, [*entries, *made.scoring.left_out(last, tokens)], people=len(people))
+            if said_since(connection, final.decided.decisions.ledger, {*final.tokens, *(entry.person for entry in left_out)}):
+                last = made.scoring.decide(final.rows)
+                made.left_out.update(last.counts())
+                left_out, before, final = [*left_out, *made.scoring.left_out(last, final.tokens)], final, final.take(last)
+                _check(made, last, len(final))
+                digest = digest if len(final) == len(before) else _written(file, path.suffix, final.table)
+            _write_down(made, connection, final, digest)
+            _log(made, connection, final, left_out)
         try:
             take_place(fresh, path, file)
         except OSError as error:
             words = "it is written down as handed out, but the file could not be put in its place"
             raise ExportError(f"{words} ({type(error).__name__}): export again to another place") from error
-    for one in (decided, last):
-        made.left_out.update(one.counts())
-    return Exported(made.export_id, path, len(people), digest, {code: count for code, count in made.left_out.items() if count})
+    return Exported(made.export_id, path, len(final), digest, {code: count for code, count in made.left_out.items() if count})
 
 
-def _check_size(made: _Export, decided: Decided, people: int) -> None:
-    """Raise Problem where so few people are left that the file would be about them one by one (rule L32)."""
-    server = made.scoring.server
+def _final(made: _Export, columns: _Columns) -> tuple[_Final, list[Decision]]:
+    """Return everybody who is still allowed, ready to be written down, with the log's entries on those who are not."""
+    scoring, tokens = made.scoring, made.scoring.tokens(columns.rows)
+    references = _references(tokens)
+    table = _table(made, columns, references)
+    decided = scoring.decide(columns.rows)
+    made.left_out.update(decided.counts())
+    final = _Final(decided, columns.rows, tokens, references, table).take(decided)
+    _check(made, decided, len(final))
+    return final, scoring.left_out(decided, tokens)
+
+
+def _references(tokens: Sequence[str]) -> list[str]:
+    """Return a new name for each row, in the order of their tokens: both are random, and a database writes what is in order in half the time."""
+    references = np.empty(len(tokens), dtype=object)
+    references[np.argsort(np.array(tokens, dtype=object), kind="stable")] = sorted(new_references(len(tokens)))
+    found: list[str] = references.tolist()
+    return found
+
+
+def _check(made: _Export, decided: Decided, people: int) -> None:
+    """Raise Problem where the scores' time is over by then, and where so few people are left that the file would be about them one by one (rule L32)."""
+    server, until = made.scoring.server, _valid_until(made.scoring)
+    refused = Refused(basis(server.permission, decided.decisions), "export", people, made.scoring.also)
+    if decided.decisions.at >= until:
+        days = made.scoring.loaded.settings.scores_valid_days
+        words = (
+            f"The scores of all {people:,} people were valid until {until:%Y-%m-%d %H:%M} UTC, {days} days after the time of the vectors. Build them anew with "
+            "`audience vectors`, so that everybody is scored again, and export then."
+        )
+        raise Problem("scores_expired", words, refused=refused)
     floor = server.workspace.exports.floor
     if people < floor:
-        refused = Refused(basis(server.permission, decided.decisions), "export", people, made.scoring.also)
-        raise Problem("audience_too_small", f"Fewer than {floor} people are left, and a file holds at least so many.", status=403, refused=refused, rule="L32")
+        words = f"Fewer than {floor} people are left, and a file holds at least so many."
+        raise Problem("audience_too_small", words, status=403, refused=refused, rule="L32")
 
 
-def _write_down(made: _Export, connection: Connection, decided: Decided, people: Mapping[str, str], digest: str) -> None:
+def _write_down(made: _Export, connection: Connection, final: _Final, digest: str) -> None:
     """Write whose rows are handed out to whom, and the register's entry, which names none of them."""
-    asked, scoring, decisions = made.asked, made.scoring, decided.decisions
+    asked, scoring, decisions = made.asked, made.scoring, final.decided.decisions
     champions = [champion for champion, _ in scoring.champions]
     models = [{"name": champion.name, "version": champion.version, "digest": champion.digest} for champion in champions]
     law = f"{decisions.pack} {decisions.version} {decisions.digest}"
@@ -220,7 +268,7 @@ def _write_down(made: _Export, connection: Connection, decided: Decided, people:
         scoring.as_of,
         digest,
     )
-    write(connection, export_, people)
+    write(connection, export_, dict(zip(final.references, final.tokens, strict=True)))
     selection = {"by": scoring.names[0], "band": asked.band, "top": asked.top, "excluded": asked.exclude}
     body = {
         "export_id": made.export_id,
@@ -228,7 +276,7 @@ def _write_down(made: _Export, connection: Connection, decided: Decided, people:
         "scores": list(scoring.names),
         "models": models,
         "selection": {key: value for key, value in selection.items() if value is not None},
-        "people": len(people),
+        "people": len(final),
         "recipient": asked.recipient,
         "outside": asked.outside,
         "approver": asked.approver,
@@ -242,11 +290,11 @@ def _write_down(made: _Export, connection: Connection, decided: Decided, people:
     Register(scoring.server.store, scoring.server.key).append(connection, "export", body, now=decisions.at)
 
 
-def _log(made: _Export, connection: Connection, last: Decided, left_out: Sequence[Decision], *, people: int) -> None:
+def _log(made: _Export, connection: Connection, final: _Final, left_out: Sequence[Decision]) -> None:
     """Write into the audit log what the file stands on, and who had to leave since they were scored."""
     server = made.scoring.server
-    numbered = [replace(entry, decision_id=f"{last.answer_id}-{number}") for number, entry in enumerate(left_out)]
-    answer = made.scoring.answer(last, numbered, people=people)
+    numbered = [replace(entry, decision_id=f"{final.decided.answer_id}-{number}") for number, entry in enumerate(left_out)]
+    answer = made.scoring.answer(final.decided, numbered, people=len(final))
     server.audit.enter(connection, replace(answer, preconditions=server.permission.settings.preconditions))
 
 

@@ -23,6 +23,7 @@ CODES: dict[str, tuple[int, str]] = {
     "groups_only": (403, "This use is about groups, and about nobody in person"),
     "aggregate_is_default": (403, "On behalf of a political actor online, groups are asked about unless people in person are asked for"),
     "audience_too_small": (403, "Too few people to tell anything about"),
+    "scores_expired": (409, "The scores' time is over"),
     "form_expired": (403, "This form has expired"),
     "not_found": (404, "There is nothing here"),
     "method_not_allowed": (405, "This address does not take that method"),

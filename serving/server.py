@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import cast
@@ -61,10 +62,20 @@ class Server:
         checkpointer, aggregates = Checkpointer(workspace, store, key, now=now), Aggregates(permission, workspace.aggregates)
         return cls(settings, workspace, store, audit, reloader, permission, checkpointer, aggregates, key, register, Registrar(permission))
 
-    def record(self, answer: Answer) -> None:
-        """Write an answer to the audit log, with what the organisation has done before. Raises Problem `audit_unavailable`: then the answer must not leave."""
+    def record(self, answer: Answer, *, again: Callable[[], Answer] | None = None) -> None:
+        """Write an answer to the audit log, with what the organisation has done before; `again` as of `AuditLog.record`.
+
+        Raises Problem `audit_unavailable`: then the answer must not leave.
+        """
+
+        def stated(answer: Answer) -> Answer:
+            return replace(answer, preconditions=self.permission.settings.preconditions)
+
         try:
-            self.audit.record(replace(answer, preconditions=self.permission.settings.preconditions))
+            if again is None:
+                self.audit.record(stated(answer))
+            else:
+                self.audit.record(stated(answer), again=lambda: stated(again()))
         except AuditError as error:
             raise Problem("audit_unavailable", str(error)) from error
 

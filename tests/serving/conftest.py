@@ -199,9 +199,10 @@ def copied(made, tmp_path):
 class Served:
     """A client of a server, its keys and its parts."""
 
-    def __init__(self, client, app):
+    def __init__(self, client, app, workspace=None):
         self.client = client
         self.app = app
+        self.workspace = workspace
         self.server = app.state.server
         self.key, self.secret = self.make_key("campaign tool", "scores")
         self.headers = {"Authorization": f"Bearer {self.secret}"}
@@ -247,6 +248,16 @@ def wait_until(condition, seconds=60):
         time.sleep(0.02)
 
 
+@contextmanager
+def ready(workspace):
+    """A server of a workspace that has loaded everything, without the throw-away process; yields what `Served` is made of."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(artefact, "try_in_process", lambda _folder: None)
+        with serving(workspace.root) as (client, app):
+            wait_until(lambda: client.get("/readyz").status_code == 200)
+            yield client, app, workspace
+
+
 @pytest.fixture(scope="session")
 def shared_server(made):
     with serving(made.workspace.root) as (client, app):
@@ -269,10 +280,33 @@ def quick_trial(monkeypatch):
 
 
 @pytest.fixture
-def served_copy(copied, quick_trial):
+def served_copy(copied):
     """A server of a workspace of one's own."""
-    with serving(copied.root) as (client, app):
-        wait_until(lambda: client.get("/readyz").status_code == 200)
-        served = Served(client, app)
-        served.workspace = copied
-        yield served
+    with ready(copied) as server:
+        yield Served(*server)
+
+
+@pytest.fixture(scope="session")
+def membered(made, tmp_path_factory):
+    """A workspace whose people are members and whose scores are of today; do not change it."""
+    from tests.serving.members import membered_copy
+
+    return membered_copy(made, tmp_path_factory.mktemp("membered") / "workspace")
+
+
+@pytest.fixture
+def server(membered, tmp_path):
+    """The parts of a server of one's own on a copy of `membered`."""
+    from tests.serving.members import copy_of, opened
+
+    with opened(copy_of(membered, tmp_path / "workspace")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared(membered, tmp_path_factory):
+    """The same for a whole file: nobody says anything there, and nothing is handed out."""
+    from tests.serving.members import copy_of, opened
+
+    with opened(copy_of(membered, tmp_path_factory.mktemp("shared") / "workspace")) as server:
+        yield server

@@ -10,11 +10,10 @@ from sqlalchemy import select
 
 from features.database.schema import ANSWERS, DECISIONS
 from features.workspace import Workspace
-from models import artefact
 from serving.audit import AuditError
 from serving.champion import Champion
 from serving.group_tables import OTHERS
-from tests.serving.conftest import DOORSTEP, PEOPLE, Served, serving, wait_until
+from tests.serving.conftest import DOORSTEP, PEOPLE, Served, ready
 from tests.serving.ruled import LONG_AGO, PARTY, put, say
 
 GROUPS = DOORSTEP | {"channel_class": "aggregate"}
@@ -59,21 +58,16 @@ def counting_server(made, tmp_path_factory):
     homes = ["rented", "owned", None]
     rows = [{"person_id": person, "area": f"{AREAS[row]}{row % 7}", "home": homes[row % 3]} for row, person in enumerate(IDS[:-1])]
     put(workspace, "people", [row | {"status": "contact", "source_id": "forms", "joined_at": LONG_AGO} for row in rows])
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(artefact, "try_in_process", lambda _folder: None)
-        with serving(workspace.root) as (client, app):
-            wait_until(lambda: client.get("/readyz").status_code == 200)
-            yield client, app, workspace
+    with ready(workspace) as server:
+        yield server
 
 
 @pytest.fixture
 def counting(counting_server):
     """A server whose people live somewhere; `count` asks about groups. Its ledger is shared: tests say nothing for uses that others ask about."""
-    client, app, workspace = counting_server
-    served = Served(client, app)
-    served.workspace = workspace
+    served = Served(*counting_server)
     headers = {"Authorization": f"Bearer {served.make_key('figures', 'aggregates')[1]}"}
-    served.count = lambda *scores, use=GROUPS, headers=headers, **more: client.post(
+    served.count = lambda *scores, use=GROUPS, headers=headers, **more: served.client.post(
         "/v1/aggregates", json={"scores": list(scores) or ["affinity:housing"], "use": use, **more}, headers=headers
     )
     return served

@@ -1,87 +1,21 @@
 """Everybody scored in chunks: what each holds is in the log first, and whoever speaks meanwhile is in no later one."""
 
 import json
-import shutil
 import threading
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from sqlalchemy import select
 
 from features.database.schema import ANSWERS, DECISIONS
-from features.database.store import Store
 from features.permission.use import Use
-from features.workspace import Workspace
-from models import artefact
-from serving import loaded as loading
 from serving.audit import AuditError
 from serving.bulk import Bulk, Scoring, score_all
-from serving.champion import Champion, load_champion
+from serving.champion import Champion
 from serving.problems import Problem
-from serving.server import Server
-from serving.settings import Settings
 from serving.verification import verify
-from tests.serving.ruled import DOORSTEP, ONLINE, copy_ruled, erase, put_members, say
-
-PEOPLE = [f"van:{number:04d}" for number in range(600)]
-DOORS = Use(**DOORSTEP)
-MEMBERS = Use(**DOORSTEP | {"jurisdiction": "be"})
-EXPLICIT = {"legal_basis": "gdpr_9_2_a", "wording_hash": "a" * 64}
-
-
-_champions = {}
-
-
-def _champion(folder, key, *, threads):
-    """The champion of that pointer, loaded once for all the copies of a workspace."""
-    pointer = (folder / "champion.json").read_text()
-    if pointer not in _champions:
-        _champions[pointer] = load_champion(folder, key, threads=threads)
-    return _champions[pointer]
-
-
-@contextmanager
-def opened(workspace):
-    """The parts of a server of a workspace, without HTTP, that has loaded everything."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(artefact, "try_in_process", lambda _folder: None)
-        patched.setattr(loading, "load_champion", _champion)
-        server = Server.open(Settings(workspace=workspace.root, threads=1))
-        server.reloader.refresh()
-    yield server
-    server.store.close()
-
-
-def membered_copy(made, place):
-    """A copy of the made workspace in which everybody is a member, and whose database is there."""
-    workspace = copy_ruled(made.workspace.root, place)
-    put_members(workspace, PEOPLE)
-    Store(workspace.database_url).close()
-    return workspace
-
-
-def copy_of(workspace, place):
-    shutil.copytree(workspace.root, place)
-    return Workspace.open(place)
-
-
-@pytest.fixture(scope="module")
-def membered(made, tmp_path_factory):
-    return membered_copy(made, tmp_path_factory.mktemp("membered") / "workspace")
-
-
-@pytest.fixture
-def server(membered, tmp_path):
-    with opened(copy_of(membered, tmp_path / "workspace")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shared(membered, tmp_path_factory):
-    """A server of which nobody says anything, and that scores nobody."""
-    with opened(copy_of(membered, tmp_path_factory.mktemp("shared") / "workspace")) as server:
-        yield server
+from tests.serving.members import DOORS, EXPLICIT, MEMBERS, PEOPLE, stored
+from tests.serving.ruled import ONLINE, erase, say
 
 
 def scoring(server, scores=("affinity:housing",), use=DOORS, **asked):
@@ -90,11 +24,6 @@ def scoring(server, scores=("affinity:housing",), use=DOORS, **asked):
 
 def ids(scoring, chunk):
     return scoring.people(chunk.rows)
-
-
-def stored(server, table):
-    with server.store.read() as connection:
-        return [row._asdict() for row in connection.execute(select(table))]
 
 
 def test_everybody_is_there_once_and_in_the_log_before(made, server):
@@ -163,7 +92,8 @@ def test_whoever_speaks_while_a_chunk_is_worked_out_is_not_in_it(server, monkeyp
 
     def slow(champion, X, scores):
         if not spoken:
-            spoken.append(say(server.workspace, "van:0007", "withdrawn"))
+            say(server.workspace, "van:0007", "withdrawn")
+        spoken.append(len(X))
         return real(champion, X, scores)
 
     asked = scoring(server)
@@ -171,6 +101,44 @@ def test_whoever_speaks_while_a_chunk_is_worked_out_is_not_in_it(server, monkeyp
     chunk = next(score_all(asked, chunk=100))
     assert (len(chunk.rows), "van:0007" in ids(asked, chunk), chunk.left_out) == (99, False, {"consent_withdrawn": 1})
     assert len(stored(server, ANSWERS)) == 1
+    assert spoken == [100], "scores that are known are not worked out again"
+
+
+def test_a_run_ends_although_somebody_of_each_chunk_speaks_whenever_it_is_decided_on(server, monkeypatch):
+    """What is said comes through another store, which waits in vain while an answer is recorded: so nothing is said then."""
+    real, write, writing = Scoring.answer, server.store.write, []
+    speak = [
+        lambda who: say(server.workspace, who, "withdrawn"),
+        lambda who: say(server.workspace, who, "objected", "any"),
+        lambda who: erase(server.workspace, who),
+    ]
+
+    @contextmanager
+    def seen(**how):
+        with write(**how) as connection:
+            writing.append(how)
+            try:
+                yield connection
+            finally:
+                writing.clear()
+
+    def interrupted(self, decided, entries, *, people):
+        if not writing:
+            first = int(decided.rows[0])
+            speak[first // 150 % 3](PEOPLE[first])
+            say(server.workspace, "van:0599", "given")
+        return real(self, decided, entries, people=people)
+
+    say(server.workspace, "van:0599", "withdrawn")
+    asked = scoring(server)
+    monkeypatch.setattr(server.store, "write", seen)
+    monkeypatch.setattr(Scoring, "answer", interrupted)
+    chunks = list(score_all(asked, chunk=150))
+    gone = {"van:0000", "van:0150", "van:0300", "van:0450"}
+    assert [person for chunk in chunks for person in ids(asked, chunk)] == [person for person in PEOPLE if person not in gone]
+    assert [dict(chunk.left_out) for chunk in chunks] == [{"consent_withdrawn": 1}, {"objected": 1}, {"erased": 1}, {"consent_withdrawn": 1}]
+    assert np.isfinite(chunks[-1].scores["affinity:housing"].values).all(), "whoever agreed meanwhile is scored too"
+    assert (len(stored(server, ANSWERS)), verify(server.store, server.key, [], []).holds) == (4, True)
 
 
 def test_what_was_interrupted_goes_on_where_it_was(server):
@@ -183,7 +151,7 @@ def test_what_was_interrupted_goes_on_where_it_was(server):
 
 
 def test_a_chunk_that_cannot_be_recorded_is_not_handed_on(server, monkeypatch):
-    def fail(_answer):
+    def fail(_answer, **_again):
         raise AuditError("the disk is full")
 
     run = score_all(scoring(server), chunk=200)

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 import threading
+from datetime import timedelta
 
 import pyarrow.parquet as pq
 import pytest
@@ -21,36 +22,22 @@ from features.permission.register import KINDS, Register
 from features.permission.register_commands import summary
 from features.permission.replaying import replay
 from features.permission.use import Use
+from features.publication import publish
 from features.workspace import Workspace, WorkspaceError
 from models import artefact
 from serving import exporting
+from serving.bulk import Scoring
 from serving.commands import app
 from serving.exporting import Asked, ExportError, export
 from serving.problems import Problem
 from serving.server import now
 from serving.verification import verify
 from tests.features import every_byte
+from tests.serving.conftest import make_vectors
+from tests.serving.members import DOORS, EXPLICIT, MEMBERS, PEOPLE, TODAY, copy_of, opened, stored
 from tests.serving.ruled import DOORSTEP, PARTY, copy_ruled, erase, say
-from tests.serving.test_bulk import DOORS, EXPLICIT, MEMBERS, PEOPLE, copy_of, membered_copy, opened, stored
 
-
-@pytest.fixture(scope="module")
-def membered(made, tmp_path_factory):
-    """A workspace whose people are members; do not change it."""
-    return membered_copy(made, tmp_path_factory.mktemp("membered") / "workspace")
-
-
-@pytest.fixture
-def server(membered, tmp_path):
-    with opened(copy_of(membered, tmp_path / "workspace")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def shared(membered, tmp_path_factory):
-    """A server of which nobody says anything and that hands out nothing."""
-    with opened(copy_of(membered, tmp_path_factory.mktemp("shared") / "workspace")) as server:
-        yield server
+LEFT_OUT = {"band": "high", "exclude": True}
 
 
 def asked(path, **changed):
@@ -94,7 +81,7 @@ def test_the_file_holds_scores_and_references_and_the_record_tokens(server, made
     assert all(float(row["affinity:housing low"]) <= float(row["affinity:housing high"]) for row in found)
     assert {row["affinity:housing band"] for row in found} == {"high", "medium", "low"}
     assert {(row["as_of"], row["valid_until"], row["affinity:housing model"]) for row in found} == {
-        ("2026-10-01 00:00:00.000000Z", "2026-10-31 00:00:00.000000Z", "affinity 1")
+        (f"{TODAY:%Y-%m-%d} 00:00:00.000000Z", f"{TODAY + timedelta(days=30):%Y-%m-%d} 00:00:00.000000Z", "affinity 1")
     }
     assert done.digest == hashlib.sha256(path.read_bytes()).hexdigest()
     (head,) = stored(server, EXPORTS)
@@ -102,6 +89,7 @@ def test_the_file_holds_scores_and_references_and_the_record_tokens(server, made
     tokens = {row["reference"]: row["person"] for row in stored(server, EXPORT_PEOPLE)}
     assert {row["reference"]: server.audit.pseudonym(row["person_id"]) for row in found} == tokens
     assert len(set(tokens.values())) == 600
+    assert [tokens[reference] for reference in sorted(tokens)] == sorted(tokens.values()), "written in order, in half the time"
 
 
 def test_the_register_and_the_log_say_what_was_done_and_name_nobody(server, folder):
@@ -121,7 +109,7 @@ def test_the_register_and_the_log_say_what_was_done_and_name_nobody(server, fold
         "law": None,
         "ledger": 0,
         "tables": None,
-        "as_of": "2026-10-01T00:00:00+00:00",
+        "as_of": TODAY.isoformat(),
         "period": None,
     }
     assert (entry.body["use"], [model["name"] for model in entry.body["models"]]) == (DOORSTEP, ["affinity"])
@@ -258,6 +246,39 @@ def test_whoever_speaks_when_the_file_is_written_is_not_in_it_when_it_is_handed_
     assert verify(server.store, server.key, [], []).holds
 
 
+@pytest.mark.parametrize(("speaker", "again"), [("other:1", False), ("van:0007", True)])
+def test_what_others_say_while_the_file_is_written_costs_those_who_wait_nothing(server, folder, monkeypatch, speaker, again):
+    """Where the log is about to say something of the speaker, who was left out before, all are decided on once more."""
+    real, decide, decided = exporting._written, Scoring.decide, []
+
+    def late(*args):
+        say(server.workspace, speaker, "objected", "any")
+        decided.clear()
+        return real(*args)
+
+    monkeypatch.setattr(exporting, "_written", late)
+    monkeypatch.setattr(Scoring, "decide", lambda self, rows: decided.append(len(rows)) or decide(self, rows))
+    done = hand_out(server, folder / "doors.csv", progress=lambda *_: say(server.workspace, "van:0007", "withdrawn"))
+    assert (done.people, dict(done.left_out), decided) == (599, {"consent_withdrawn": 1}, [599] * again)
+    assert verify(server.store, server.key, [], []).holds
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_scores_past_their_time_go_into_no_file(server, folder, monkeypatch, when):
+    if when == "before":
+        publish(make_vectors(server.workspace.vocabulary, as_of=TODAY - timedelta(days=30)), server.workspace.vectors)
+        server.reloader.refresh()
+    over = []
+    if when == "meanwhile":
+        monkeypatch.setattr(exporting, "_valid_until", lambda _scoring: over[0] if over else TODAY + timedelta(days=30))
+    with pytest.raises(Problem, match=r"The scores of all 600 people were valid until .* Build them anew with `audience vectors`") as caught:
+        hand_out(server, folder / "doors.csv", progress=lambda *_: over.append(now()))
+    assert (caught.value.code, caught.value.status) == ("scores_expired", 409)
+    last = stored(server, ANSWERS)[-1]
+    assert (last["code"], last["people"], json.loads(last["use"]), bool(stored(server, DECISIONS))) == ("scores_expired", 600, DOORSTEP, when == "meanwhile")
+    assert nothing_was_handed_out(server, folder)
+
+
 def test_whoever_speaks_afterwards_is_told_of_by_their_reference(server, folder):
     hand_out(server, folder / "doors.csv")
     references = {row["person_id"]: row["reference"] for row in rows(folder / "doors.csv")}
@@ -338,10 +359,10 @@ def test_nobody_is_a_target_who_is_not_shown_to_be_moved_the_right_way(server, m
     [
         ({"band": "low"}, "demobilisation"),
         ({"band": "low", "exclude": True}, "demobilisation"),
-        ({"use": Use(**PARTY)}, "special_category_profiling"),
-        ({"use": Use(**PARTY | {"channel_class": "online_member_broadcast"})}, "exemption_lost"),
+        *[({"use": Use(**PARTY), **more}, "special_category_profiling") for more in ({}, LEFT_OUT)],
+        *[({"use": Use(**PARTY | {"channel_class": "online_member_broadcast"}), **more}, "exemption_lost") for more in ({}, LEFT_OUT)],
         ({"scores": ["persuadability:rent:figures"]}, "ranking_refused"),
-        ({"use": MEMBERS, "outside": True}, "audience_too_small"),
+        *[({"use": MEMBERS, "outside": True, **more}, "audience_too_small") for more in ({}, LEFT_OUT)],
     ],
 )
 def test_what_is_refused_is_in_the_log_and_in_no_file(shared, folder, changed, code):
@@ -363,6 +384,7 @@ def test_what_is_refused_is_in_the_log_and_in_no_file(shared, folder, changed, c
         ({"path": "workspace/a.csv"}, "to its folder `exports`"),
         ({"path": "there.csv"}, "not overwritten"),
         ({"band": "high", "top": 5}, "not both"),
+        ({"exclude": True}, "say which, by band or as the first so many"),
     ],
 )
 def test_what_is_not_asked_for_in_full_is_told(shared, folder, changed, told):
@@ -427,10 +449,15 @@ def test_the_command_hands_out_and_tells_why_it_does_not(server, folder, monkeyp
     done = run("--out", folder / "a.csv", "--top", "80")
     assert (done.exit_code, len(people(folder / "a.csv"))) == (0, 80)
     assert done.stdout.splitlines()[:-1] == [f"80 people in {folder / 'a.csv'}", "  not in it: 1 objected", "  not in it: 519 not_selected"]
+    say(server.workspace, people(folder / "a.csv")[0], "objected", "any")
+    left_out = run("--out", folder / "c.csv", "--top", "80", "--exclude").stdout.splitlines()
+    told = "  to be left out; who may not be picked out at all is in no list, and must not be reached because of that"
+    assert left_out[1:3] == [told, "  not in it: 2 objected"]
+    assert len(set(people(folder / "a.csv")) - set(people(folder / "c.csv"))) == 1
     refused = run("--out", folder / "b.csv", "--band", "low")
     assert refused.exit_code == 1
     assert "refused: demobilisation (403): Nobody is picked out" in refused.output
-    assert sorted(path.name for path in folder.iterdir()) == ["a.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.csv", "c.csv"]
 
 
 def test_it_is_the_same_on_postgresql(membered, tmp_path, folder, new_postgres, monkeypatch):

@@ -19,12 +19,11 @@ from features.permission.replaying import replay
 from features.permission.use import Use
 from features.publication import publish
 from features.workspace import Workspace
-from models import artefact
 from serving import answering
 from serving.loaded import load
 from serving.permitting import permit, special_scores
 from serving.problems import Problem
-from tests.serving.conftest import Served, fit_affinity, load_now, make_vectors, promote, serving, wait_until
+from tests.serving.conftest import Served, fit_affinity, load_now, make_vectors, promote, ready, serving, wait_until
 from tests.serving.ruled import BROADCAST, DOORSTEP, LANGUAGES, LONG_AGO, ONLINE, PARTY, copy_ruled, erase, only, own_published, put, say
 
 
@@ -32,20 +31,14 @@ from tests.serving.ruled import BROADCAST, DOORSTEP, LANGUAGES, LONG_AGO, ONLINE
 def ruled_server(made, tmp_path_factory):
     workspace = copy_ruled(made.workspace.root, tmp_path_factory.mktemp("ruled") / "workspace")
     own_published(workspace)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(artefact, "try_in_process", lambda _folder: None)
-        with serving(workspace.root) as (client, app):
-            wait_until(lambda: client.get("/readyz").status_code == 200)
-            yield client, app, workspace
+    with ready(workspace) as server:
+        yield server
 
 
 @pytest.fixture
 def ruled(ruled_server):
     """A server of a workspace with rules to meet. Its ledger is shared: every test speaks of its own people."""
-    client, app, workspace = ruled_server
-    served = Served(client, app)
-    served.workspace = workspace
-    return served
+    return Served(*ruled_server)
 
 
 def answers(served):
