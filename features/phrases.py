@@ -8,6 +8,7 @@ vocabulary, Dutch none whose article would.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from types import MappingProxyType
 
 from features.vocabulary import Language
@@ -18,6 +19,21 @@ Noun = Mapping[Language, tuple[str, str]]
 NBSP, NARROW_NBSP, APOSTROPHE = "\u00a0", "\u202f", "\u2019"
 _MARKS = {" :": f"{NBSP}:", "« ": f"«{NBSP}", " »": f"{NBSP}»", " %": f"{NBSP}%", " h)": f"{NBSP}h)", " h à": f"{NBSP}h à"}
 """Where French puts a space that never breaks."""
+
+
+MONTHS: Mapping[Language, tuple[str, ...]] = MappingProxyType(
+    {
+        "en": ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"),
+        "fr": ("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"),
+        "nl": ("januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september", "oktober", "november", "december"),
+    }
+)
+
+
+def date_in_words(on: date, language: Language) -> str:
+    """Return a day in the language's manner: 1 November 2026, 1er novembre 2026, 1 november 2026."""
+    first = "1er" if language == "fr" and on.day == 1 else str(on.day)
+    return f"{first} {MONTHS[language][on.month - 1]} {on.year}"
 
 
 def _say(en: str, fr: str, nl: str) -> Said:

@@ -6,19 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 
-from features.phrases import APOSTROPHE, NARROW_NBSP, NBSP
+from features.phrases import APOSTROPHE, NARROW_NBSP, NBSP, date_in_words
 from features.vocabulary import Language
 
 Said = Mapping[Language, str]
 _MARKS = {" :": f"{NBSP}:", " ;": f"{NARROW_NBSP};", " ?": f"{NARROW_NBSP}?", "« ": f"«{NBSP}", " »": f"{NBSP}»", " %": f"{NBSP}%"}
 _SEPARATORS: Mapping[Language, tuple[str, str]] = MappingProxyType({"en": (",", "."), "fr": (NARROW_NBSP, ","), "nl": (".", ",")})
-_MONTHS: Mapping[Language, tuple[str, ...]] = MappingProxyType(
-    {
-        "en": ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"),
-        "fr": ("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"),
-        "nl": ("januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september", "oktober", "november", "december"),
-    }
-)
 
 
 def _say(en: str, fr: str, nl: str) -> Said:
@@ -361,9 +354,7 @@ def percent(share: float, language: Language) -> str:
 
 def day(moment: datetime | date, language: Language) -> str:
     """Return a day in the language's manner, of a time its UTC day."""
-    on = moment.astimezone(UTC).date() if isinstance(moment, datetime) else moment
-    first = "1er" if language == "fr" and on.day == 1 else str(on.day)
-    return f"{first} {_MONTHS[language][on.month - 1]} {on.year}"
+    return date_in_words(moment.astimezone(UTC).date() if isinstance(moment, datetime) else moment, language)
 
 
 def moment(time: datetime, language: Language) -> str:

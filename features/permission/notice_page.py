@@ -6,10 +6,13 @@ import html
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from features.permission.notice import NEEDED
 from features.permission.notice_words import word_of, words
+from features.phrases import date_in_words
+from features.vocabulary import Language
 
 Labels = Mapping[str, str]
 """What scores, source types, attributes and codes of refusals are called, by name."""
@@ -17,7 +20,8 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff; }
 h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #c8c8c8; }
 .lead { font-weight: 600; padding: .75rem 1rem; border-left: .3rem solid #1f5f8b; background: #eef4f8; }
-dl { display: grid; grid-template-columns: 14rem 1fr; gap: .4rem 1.5rem; margin: 0; } dt { color: #4a4a4a; } dd { margin: 0; overflow-wrap: anywhere; }
+dl { display: grid; grid-template-columns: 14rem 1fr; gap: .4rem 1.5rem; margin: 0; } dt { color: #4a4a4a; } dd { margin: 0; }
+dt, dd { overflow-wrap: anywhere; }
 ul { margin: 0; padding-left: 1.1rem; } footer { margin-top: 2.5rem; font-size: .85rem; color: #4a4a4a; } .absent { color: #8a3b12; }
 @media (max-width: 36rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .7rem; } }
 @media print { body { margin: 0; max-width: none; } }
@@ -47,7 +51,7 @@ class Section:
 class _Wording:
     """The words of a notice in a language, and what scores, sources and codes are called."""
 
-    def __init__(self, language: str, labels: Labels) -> None:
+    def __init__(self, language: Language, labels: Labels) -> None:
         self.language = language
         self._labels = labels
 
@@ -63,13 +67,22 @@ class _Wording:
     def label(self, name: str) -> str:
         return self._labels.get(name, name.replace("_", " "))
 
+    def source_type(self, name: str) -> str:
+        return self._labels.get(name) or self.word("source_type", name)
+
+    def day(self, on: str | None) -> str | None:
+        return None if on is None else date_in_words(date.fromisoformat(on), self.language)
+
+    def between(self, first: str, last: str) -> str | None:
+        return self.day(first) if first == last else self("from_to", first=self.day(first), last=self.day(last))
+
     def count(self, told: Mapping[str, int | None]) -> str:
         if told["number"] is None:
             return self("fewer_than", number=told["fewer_than"])
         return f"{told['number']:,}".replace(",", _THOUSANDS.get(self.language, ","))
 
 
-def sections(notice: Mapping[str, Any], language: str, labels: Labels) -> tuple[Section, ...]:
+def sections(notice: Mapping[str, Any], language: Language, labels: Labels) -> tuple[Section, ...]:
     """Return what a notice says, section by section."""
     say = _Wording(language, labels)
     made = (
@@ -86,7 +99,7 @@ def sections(notice: Mapping[str, Any], language: str, labels: Labels) -> tuple[
     return tuple(Section(say(f"section.{name}"), lines) for name, found in made if (lines := tuple(found)))
 
 
-def as_markdown(notice: Mapping[str, Any], language: str, labels: Labels) -> str:
+def as_markdown(notice: Mapping[str, Any], language: Language, labels: Labels) -> str:
     """Return the notice as Markdown; what the organisation wrote is text, never markup."""
     say = _Wording(language, labels)
     parts = [f"# {_plain(_title(notice, say))}", f"**{_plain(_lead(notice, say))}**"]
@@ -96,7 +109,7 @@ def as_markdown(notice: Mapping[str, Any], language: str, labels: Labels) -> str
     return "\n\n".join([*parts, _plain(_footer(notice, say))]) + "\n"
 
 
-def as_html(notice: Mapping[str, Any], language: str, labels: Labels) -> str:
+def as_html(notice: Mapping[str, Any], language: Language, labels: Labels) -> str:
     """Return the notice as a page of HTML that needs nothing else."""
     say, safe = _Wording(language, labels), html.escape
     body = [f"<h1>{safe(_title(notice, say))}</h1>", f'<p class="lead">{safe(_lead(notice, say))}</p>']
@@ -118,7 +131,7 @@ def _lead(notice: Mapping[str, Any], say: _Wording) -> str:
 
 
 def _footer(notice: Mapping[str, Any], say: _Wording) -> str:
-    return say("footer", made_at=notice["made_at"][:10], entries=len(notice["register"]))
+    return say("footer", made_at=say.day(notice["made_at"][:10]), entries=len(notice["register"]))
 
 
 def _who(notice: Mapping[str, Any], say: _Wording) -> Iterator[Line]:
@@ -133,11 +146,10 @@ def _who(notice: Mapping[str, Any], say: _Wording) -> Iterator[Line]:
 
 def _link(notice: Mapping[str, Any], say: _Wording) -> Iterator[Line]:
     period = notice["period"]
-    both = period["stated_from"] and period["stated_until"]
-    stated = say("from_to", first=period["stated_from"], last=period["stated_until"]) if both else period["stated_from"] or period["stated_until"]
+    first, last = say.day(period["stated_from"]), say.day(period["stated_until"])
     yield say.line("election_or_process", notice["election_or_process"])
-    yield say.line("period_stated", stated)
-    yield say.line("period_counted", say("from_to", first=period["first_targeting"], last=period["last_targeting"]))
+    yield say.line("period_stated", say("from_to", first=first, last=last) if first and last else first or last)
+    yield say.line("period_counted", say.between(period["first_targeting"], period["last_targeting"]))
 
 
 def _money(notice: Mapping[str, Any], say: _Wording) -> Iterator[Line]:
@@ -164,7 +176,8 @@ def _targeting(said: Mapping[str, Any], say: _Wording) -> Iterator[Line]:
 
 def _main(each: Mapping[str, Any], say: _Wording) -> str:
     shares = ", ".join(f"{say.word('family', part['family'])} ({part['percent']} %)" for part in each["families"])
-    return say("named", what=each["model"], who=shares) if shares else str(each["model"])
+    what = say("model.affinity") if each["model"] == "affinity" else say.label(each["model"].replace(".", ":"))
+    return say("named", what=what, who=shares) if shares else what
 
 
 def _category(each: Mapping[str, Any], say: _Wording) -> str:
@@ -173,14 +186,14 @@ def _category(each: Mapping[str, Any], say: _Wording) -> str:
 
 
 def _source(each: Mapping[str, Any], say: _Wording) -> str:
-    return say("source", type=say.label(each["type"]), how=say.word("how", each["collected_how"]), number=each["sources"])
+    return say("source", type=say.source_type(each["type"]), how=say.word("how", each["collected_how"]), number=each["sources"])
 
 
 def _reach(uses: Sequence[Mapping[str, Any]], say: _Wording) -> Iterator[Line]:
     if not uses:
         yield say.line("scored", say("nothing_counted"))
     for each in uses:
-        days = f"{say.word('purpose', each['use']['purpose'])}, {say('from_to', first=each['first_day'], last=each['last_day'])}"
+        days = f"{say.word('purpose', each['use']['purpose'])}, {say.between(each['first_day'], each['last_day'])}"
         yield Line(f"{say('scored')} ({days})", (say.count(each["people_scored"]),))
         if each["people_refused"]:
             yield say.line("refused", *(say("named", what=say.count(number), who=say.label(code)) for code, number in each["people_refused"].items()))
@@ -189,9 +202,9 @@ def _reach(uses: Sequence[Mapping[str, Any]], say: _Wording) -> Iterator[Line]:
 
 
 def _care(notice: Mapping[str, Any], say: _Wording) -> Iterator[Line]:
-    yield say.line("risk_assessment", notice["risk_assessment"]["date"], notice["risk_assessment"]["url"])
+    yield say.line("risk_assessment", say.day(notice["risk_assessment"]["date"]), notice["risk_assessment"]["url"])
     yield say.line("dpia", notice["dpia"])
-    yield say.line("law", *(f"{law['pack']} {law['version']} ({say('law.' + law['state'])})" for law in notice["law"]))
+    yield say.line("law", *(f"{say.word('jurisdiction', law['pack'])}, {law['version']} ({say('law.' + law['state'])})" for law in notice["law"]))
     yield say.line("policy", notice["internal_policy"])
 
 

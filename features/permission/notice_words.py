@@ -167,7 +167,7 @@ WORDS: Mapping[str, Said] = MappingProxyType(
         "dpia": _say(
             "Data protection impact assessment",
             "Analyse d'impact relative à la protection des données",
-            "Gegevensbeschermingseffectbeoordeling",
+            "Gegevensbeschermings\u00adeffectbeoordeling",
             "Datenschutz-Folgenabschätzung",
         ),
         "law": _say("Rules applied", "Règles appliquées", "Toegepaste regels", "Angewandte Regeln"),
@@ -237,12 +237,21 @@ WORDS: Mapping[str, Said] = MappingProxyType(
         "jurisdiction.be": _say("Belgium", "Belgique", "België", "Belgien"),
         "jurisdiction.uk": _say("United Kingdom", "Royaume-Uni", "Verenigd Koninkrijk", "Vereinigtes Königreich"),
         "jurisdiction.none": _say("a place without such a law", "un lieu sans loi de ce type", "een plaats zonder zo'n wet", "ein Ort ohne ein solches Gesetz"),
-        "how.from_person": _say("given by the person", "donné par la personne", "door de persoon gegeven", "von der Person angegeben"),
+        "how.from_person": _say("given by the person", "auprès de la personne", "door de persoon gegeven", "von der Person angegeben"),
         "how.observed": _say(
-            "observed by the organisation", "observé par l'organisation", "door de organisatie waargenomen", "von der Organisation beobachtet"
+            "observed by the organisation", "par observation de l'organisation", "door de organisatie waargenomen", "von der Organisation beobachtet"
         ),
-        "how.third_party": _say("from a third party", "d'un tiers", "van een derde", "von Dritten"),
+        "how.third_party": _say("from a third party", "auprès d'un tiers", "van een derde", "von Dritten"),
         "how.public": _say("from public sources", "de sources publiques", "uit openbare bronnen", "aus öffentlichen Quellen"),
+        "source_type.membership": _say("membership", "adhésion", "lidmaatschap", "Mitgliedschaft"),
+        "source_type.petition": _say("petition", "pétition", "petitie", "Petition"),
+        "source_type.event": _say("event", "événement", "bijeenkomst", "Veranstaltung"),
+        "source_type.broker": _say("data broker", "courtier en données", "datahandelaar", "Datenhändler"),
+        "source_type.contest": _say("contest", "concours", "wedstrijd", "Gewinnspiel"),
+        "source_type.quiz": _say("quiz", "quiz", "quiz", "Quiz"),
+        "source_type.partner": _say("partner", "partenaire", "partner", "Partner"),
+        "source_type.voter_roll": _say("list of voters", "liste électorale", "kiezerslijst", "Wählerverzeichnis"),
+        "model.affinity": _say("Interest in topics", "Intérêt pour les thèmes", "Belangstelling voor thema's", "Interesse an Themen"),
         "technique.gradient_boosted_trees": _say(
             "Many small decision trees (gradient boosting) estimate how likely a person is to engage with each topic.",
             "De nombreux petits arbres de décision (gradient boosting) estiment la probabilité qu'une personne s'intéresse à chaque thème.",

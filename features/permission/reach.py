@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from features.database.schema import ANSWERS, DECISIONS, EXPORT_PEOPLE, EXPORTS
 from features.database.store import Store
@@ -21,7 +21,10 @@ NOT_REFUSED = ("unknown_person", "unknown_score", "no_model", "vectors_mismatch"
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """One use: distinct people who were scored, and those whom a rule refused, by its code; handed out to recipients; answers, first and last time."""
+    """One use: distinct people who were scored, and those whom a rule refused, by its code; handed out to recipients; answers, first and last time.
+
+    Whom an answer gave a score it did not refuse, though a rule kept another score of it from everybody, such as that of a special topic.
+    """
 
     use: Mapping[str, Any]
     answers: int
@@ -69,7 +72,10 @@ def _counted(connection: Connection, use: str, exported: list[str]) -> Reached |
         return None
     people = func.count(DECISIONS.c.person.distinct())
     among = DECISIONS.c.answer_id.in_(theirs), DECISIONS.c.person != ERASED_TOKEN
-    by_code = select(DECISIONS.c.code, people).where(*among, DECISIONS.c.code.is_not(None)).group_by(DECISIONS.c.code).order_by(DECISIONS.c.code)
+    given = select(DECISIONS.c.answer_id, DECISIONS.c.person).where(*among, DECISIONS.c.value.is_not(None)).distinct().subquery()
+    beside = DECISIONS.outerjoin(given, and_(given.c.answer_id == DECISIONS.c.answer_id, given.c.person == DECISIONS.c.person))
+    nothing = select(DECISIONS.c.code, people).select_from(beside).where(*among, DECISIONS.c.code.is_not(None), given.c.person.is_(None))
+    by_code = nothing.group_by(DECISIONS.c.code).order_by(DECISIONS.c.code)
     refused = {code: number for code, number in connection.execute(by_code) if code not in NOT_REFUSED}
     scored = connection.execute(select(people).where(*among, DECISIONS.c.value.is_not(None))).scalar_one()
     exports, handed_out, *_ = _exports(connection, exported)

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from features.catalogue import families
+from features.permission import source_types
 from features.permission.labels import labels
 from features.permission.notice import FLOOR, NEEDED, NoticeError, notice, small
 from features.permission.notice_page import as_html, as_markdown, sections
@@ -136,6 +137,13 @@ def test_small_counts_are_not_told(number, told):
         assert str(number) not in json.dumps(found["reach"])
 
 
+PERIOD = {
+    "en": "from 1 September 2026 to 1 December 2026",
+    "fr": "du 1er septembre 2026 au 1er décembre 2026",
+    "nl": "van 1 september 2026 tot en met 1 december 2026",
+}
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_sentence_exists_in_every_language(language):
     assert set(NEEDED.values()) <= set(WORDS)
@@ -145,9 +153,13 @@ def test_every_sentence_exists_in_every_language(language):
     named = labels(VOCABULARY, ["fr"], language)
     full = made(entry(), reached=[reach(objected=70)])
     for text in (as_html(full, language, named), as_markdown(full, language, named)):
-        assert {"en": "1,234", "fr": "1\u202f234", "nl": "1.234", "de": "1.234"}[language] in text
+        assert {"en": "1,234", "fr": "1\u202f234", "nl": "1.234"}[language] in text
         assert words("title", language) in text.replace("&#x27;", "'")
         assert VOCABULARY.topic("housing").label(language) in text
+        assert PERIOD[language] in text
+        assert words("model.affinity", language) in text
+        assert {"en": "France, 2026.1", "fr": "France, 2026.1", "nl": "Frankrijk, 2026.1"}[language] in text
+        assert not re.search(r"\d{4}-\d\d-\d\d", text), "days are told in words"
     titles = {other: [section.title for section in sections(full, other, named)] for other in LANGUAGES}
     assert len({tuple(found) for found in titles.values()}) == len(LANGUAGES)
 
@@ -158,6 +170,7 @@ def test_whatever_an_entry_can_hold_has_words():
         "sponsor_type": SPONSOR_TYPES,
         "jurisdiction": JURISDICTIONS,
         "how": COLLECTED_HOW,
+        "source_type": ["membership", "petition", "event", *(kind for kind in source_types.LAW if kind not in source_types.FORBIDDEN)],
         "technique": TECHNIQUES,
         "family": [*families(VOCABULARY), "stated interests", "machines", "first and last source", OTHER, TOPIC_ITSELF, ACROSS_TOPICS],
     }

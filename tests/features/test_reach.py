@@ -29,7 +29,7 @@ def text(use):
 
 
 def fill(store, *, answers=120):
-    """Random answers about random people; returns the rows of decisions with the use, code, token and time of each."""
+    """Random answers about random people, two scores each, one of a special topic; returns the heads, and use, code, token and answer of each decision."""
     draw, heads, rows, told = np.random.default_rng(7), [], [], []
     for number in range(answers):
         use, at = USES[draw.integers(len(USES))], NOW + timedelta(hours=int(draw.integers(2000)))
@@ -40,9 +40,10 @@ def fill(store, *, answers=120):
         for place in range(5 if status == 200 else 0):
             token, code = f"token{draw.integers(90)}", CODES[draw.integers(len(CODES))]
             token = ERASED_TOKEN if draw.random() < 0.05 else token
-            told.append((text(use), code, token, at))
-            row = {"decision_id": f"a{number}-{place}", "answer_id": f"a{number}", "person": token, "at": at, "score": "affinity:housing", "code": code}
-            rows.append(row | {"value": 0.5 if code is None else None})
+            for score, said in (("housing", code), ("schools", code or "special_category_profiling")):
+                told.append((text(use), said, token, number))
+                row = {"decision_id": f"a{number}-{place}-{score}", "answer_id": f"a{number}", "person": token, "at": at, "score": f"affinity:{score}"}
+                rows.append(row | {"code": said, "value": 0.5 if said is None else None})
     with store.write() as connection:
         connection.execute(ANSWERS.insert(), heads)
         connection.execute(DECISIONS.insert(), rows)
@@ -50,12 +51,12 @@ def fill(store, *, answers=120):
 
 
 def by_hand(heads, told, use):
-    scored, refused = set(), defaultdict(set)
-    for said, code, token, _ in told:
+    scored, refused, given = set(), defaultdict(set), {(token, answer) for _, code, token, answer in told if code is None}
+    for said, code, token, answer in told:
         if said == text(use) and token != ERASED_TOKEN:
             if code is None:
                 scored.add(token)
-            elif code not in NOT_REFUSED:
+            elif code not in NOT_REFUSED and (token, answer) not in given:
                 refused[code].add(token)
     times = [head["at"] for head in heads if head["use"] == text(use) and head["status"] == 200]
     return len(times), min(times), max(times), len(scored), {code: len(people) for code, people in refused.items()}
