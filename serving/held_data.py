@@ -235,8 +235,9 @@ def _allowed(asked: _Asked, group: Group) -> Allowed:
             use = Use.model_validate(dict(stated))
         except ValidationError:
             return f"{say('use_unstated', asked.language)}."
-        among = special_scores(loaded, [score], use)
-        question = {"special": bool(among), "needs_third_party": _third_party(asked, use)}
+        elsewhere = _third_party(asked, use)
+        among = special_scores(replace(loaded, vectors=records.vectors if elsewhere else records.own), [score], use)
+        question = {"special": bool(among), "needs_third_party": elsewhere}
         rule = group.decide(np.zeros(1, dtype=np.int64), use, asked.at, **question).forbidding(0)
         return None if rule is None else rule.text.words(asked.language)
 

@@ -6,6 +6,7 @@ place, or when a place that holds nobody names somebody. Whoever writes to a new
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -118,10 +119,11 @@ def place_of_table(table: str) -> Place | None:
 
 
 def files(root: Path, *names: str) -> Iterator[tuple[Path, str, Place | None]]:
-    """Yield every file under the workspace, its relative path and its place; with `names`, those of these places only."""
-    for path in sorted(root.rglob("*")):
-        if path.is_dir():
-            continue
+    """Yield every file under the workspace, its relative path and its place; with `names`, those of these places only.
+
+    A folder that goes meanwhile, such as that of vectors that newer ones took the place of, is left out.
+    """
+    for path in sorted(Path(folder) / name for folder, _, inside in os.walk(root) for name in inside):
         relative = path.relative_to(root).as_posix()
         place = place_of(relative)
         if not names or (place is not None and place.name in names):

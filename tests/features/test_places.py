@@ -1,5 +1,6 @@
 """The list of places: every SQL table and every file of an import is on it, patterns mean what they say, and the page shows it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,23 @@ def test_names_are_single_and_treatments_are_known():
     for place in PLACES:
         assert bool(place.paths) != bool(place.tables)
         assert (place.erasure == "nothing") == (not place.personal), f"{place.name}: what is personal is treated, and nothing else is"
+
+
+def test_a_folder_that_goes_while_it_is_walked_is_left_out(tmp_path, monkeypatch):
+    """As those of older vectors, which a publication removes; whoever asks for access meanwhile is told the rest."""
+    for folder in ("vectors/v000001", "vectors/v000002", "exports"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "file").touch()
+    listed = os.scandir
+
+    def gone(path):
+        if Path(path).name == "v000001":
+            raise FileNotFoundError
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", gone)
+    assert [relative for _, relative, _ in files(tmp_path)] == ["exports/file", "vectors/v000002/file"]
+    assert [relative for _, relative, _ in files(tmp_path, "vectors")] == ["vectors/v000002/file"]
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,26 @@ def test_what_was_answered_from_own_rows_is_made_again_from_own_rows(without_par
     assert told()[1][own][0] == "present", "of all rows another value comes out"
 
 
+def test_online_a_score_of_now_is_told_where_own_rows_are_about_nothing_special(without_party):
+    """The score was made of own vectors that are gone; those of now withhold the topic that is special, so another topic's score may be worked out."""
+    path, now = without_party.root / "audience.toml", datetime.now(UTC)
+    text = path.read_text().replace("[topics.schools]\n", '[topics.schools]\nsensitivity = "special"\n')
+    path.write_text(f'{text}\n[permission]\ndpia = "DPIA-1"\nrisk_assessment = {now.date()}\n')
+    workspace = Workspace.open(without_party.root)
+    history, then = History(workspace.tables, workspace.vocabulary), LATER + timedelta(days=2)
+    build_into(history, workspace.vocabulary, then, workspace.own_vectors, own=True)
+    ask(workspace, [CANARY], ["affinity:housing"], now, use=DOORSTEP | {"channel_class": "online_targeted", "jurisdiction": "fr"})
+    shutil.rmtree(workspace.own_vectors)
+
+    def told():
+        return next(score for score in tell(workspace, most_built=0).scores if score.as_of == then)
+
+    assert (told().explained, told().present_value) == ("not", None), "vectors of all rows may rest on what is special"
+    build_into(history, workspace.vocabulary, then + timedelta(days=1), workspace.own_vectors, own=True)
+    assert told().explained == "present"
+    assert 0 < told().present_value < 1
+
+
 def test_own_rows_that_are_all_rows_are_said_to_be_the_same(without_party):
     history = History(without_party.tables, without_party.vocabulary)
     build_into(history, without_party.vocabulary, LATER, without_party.own_vectors, own=True)
