@@ -21,6 +21,8 @@ SERVICE = "serving.service:AudienceScores"
 HOST, PORT = "127.0.0.1", 3000
 _GRACE_SECONDS = 15
 """How long requests under way may take once the server is told to stop."""
+_KEEP_ALIVE_SECONDS = 75
+"""How long a connection may rest: longer than clients (5 s) and proxies (60 s) keep one. Where the server lets go at that very moment, a request is lost."""
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -60,7 +62,8 @@ def start(workspace: Workspace | str | Path, host: str = HOST, port: int = PORT,
     Raises ServeError, SettingsError, WorkspaceError, VocabularyError or StoreError before anything is started.
     """
     check_address(host, port)
-    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(_GRACE_SECONDS)]
+    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port)]
+    command += ["--timeout-graceful-shutdown", str(_GRACE_SECONDS), "--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS)]
     return subprocess.Popen(command, cwd=_ROOT, env=environment(workspace), stdout=log, stderr=log, start_new_session=True)  # noqa: S603 (our own command)
 
 

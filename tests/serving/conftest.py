@@ -227,7 +227,8 @@ def load_now(workspace, *, previous=None):
 def serving(root, **settings):
     """Our application on a free port of this machine, in a thread; yields a client and the application."""
     app = create_app(Settings(workspace=Path(root), reload_seconds=0.05, **settings))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="none", timeout_graceful_shutdown=5))
+    patience = {"timeout_graceful_shutdown": 5, "timeout_keep_alive": 75}  # a client rests at most 5 s: where the server does too, a request 5 s later may fail
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="none", **patience))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
