@@ -1,12 +1,18 @@
-"""High, medium, low: bands cut at percentiles of the current base, so that a band says where a person stands among all people."""
+"""High, medium, low: bands cut at percentiles of the current base, so that a band says where a person stands among all who may be counted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.permission.base import counted
+from features.permission.live import Group
+from features.permission.use import Use
+from features.vectors import Vectors
 from serving.schemas import Bands
 
 Band = Literal["high", "medium", "low", "negative"]
@@ -21,6 +27,16 @@ SAMPLE = 5_000
 def sample_rows(people: int) -> NDArray[np.int64]:
     """Return at most `SAMPLE` row numbers spread evenly over the base, so that the same base always gives the same bands."""
     return np.unique(np.linspace(0, max(people - 1, 0), min(people, SAMPLE)).astype(np.int64))
+
+
+def base_rows(vectors: Vectors, group: Group, uses: Iterable[Use], at: datetime) -> NDArray[np.int64]:
+    """Return the rows of at most `SAMPLE` people, spread evenly over those of the vectors who may be counted (`features.permission.base`) at that time.
+
+    `group` are the people of the vectors in the order of their ids. Raises StoreError.
+    """
+    members, order = np.flatnonzero(counted(group, uses, at)), vectors.ordered[1]
+    rows = members if order is None else np.sort(order[members])
+    return rows[sample_rows(len(rows))]
 
 
 def rule_words(*, signed: bool, people: int | None = None) -> str:

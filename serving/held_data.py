@@ -70,6 +70,8 @@ class Records:
     champions: Mapping[str, Champion]
     most_built: int = MOST_BUILT
     own: Vectors | None = None
+    groups: tuple[Group | None, Group | None] = (None, None)
+    """The people of `vectors` and of `own`, where they are at hand."""
 
     @classmethod
     def open(cls, workspace: Workspace, store: Store) -> Records:
@@ -170,16 +172,17 @@ def _told(asked: _Asked, rows: list[HeldRow]) -> HeldData:
         events=events,
         consents=consent_records(asked.person, recorded, controller=empty.controller),
         answers=tuple(_answer(line, asked.language) for line in lines),
-        scores=held_scores(asked.person, lines, _past(records), _past(records, own=True), language=asked.language, allowed=_allowed(asked, group)),
+        scores=held_scores(asked.person, lines, _past(asked), _past(asked, own=True), language=asked.language, allowed=_allowed(asked, group)),
         exports=tuple(exports),
         files=tuple(files),
         notes=(*asked.notes, *notes, say("beyond", asked.language)),
     )
 
 
-def _past(records: Records, *, own: bool = False) -> PastScores:
-    vectors = records.own if own else records.vectors
-    return PastScores(records.workspace, records.permission.history, vectors, records.champions, records.most_built, own)
+def _past(asked: _Asked, *, own: bool = False) -> PastScores:
+    records = asked.records
+    vectors, group = records.own if own else records.vectors, records.groups[own]
+    return PastScores(records.workspace, records.permission, vectors, group, records.champions, asked.at, records.most_built, own)
 
 
 def _vector(asked: _Asked, vectors: Vectors | None, folder: Path) -> tuple[HeldFeature, ...]:

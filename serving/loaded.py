@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,7 +22,7 @@ from features.vectors import Vectors, VectorsError
 from features.vocabulary import Vocabulary
 from features.workspace import Settings, Workspace
 from models.columns import ColumnsError, check_columns
-from serving.bands import cut, sample_rows
+from serving.bands import base_rows, cut
 from serving.champion import Champion, load_champion
 from serving.names import ScoreName, workspace_scores
 from serving.refusal import Refusal, RefusalError, load_refusal
@@ -48,6 +49,7 @@ class Loaded:
     special: frozenset[str] = frozenset()
     """Names of champions that were fitted on an attribute of special sensitivity: what they say is profiling by it, whatever the topic."""
     bands: Mapping[str, Bands] = field(default_factory=dict)
+    """Of the scores by their names, cut on who might be counted when vectors and model were loaded; none where nobody might be."""
     own: Loaded | None = None
     """The same over vectors of this organisation's own rows alone, where these are published: what online targeting is answered from (rule L3)."""
     faults: tuple[str, ...] = ()
@@ -134,15 +136,22 @@ def load(workspace: Workspace, permission: Permission, *, threads: int, previous
         MappingProxyType(_refusals(workspace, champions, faults)),
         special=frozenset(name for name, champion in champions.items() if special_attributes(champion.columns, workspace.vocabulary)),
     )
-    loaded = _judged(loaded, before, faults)
+    loaded = _judged(loaded, permission, before, faults)
     own = _own(workspace, permission, loaded, before, faults)
     return replace(loaded, own=own, faults=tuple(faults))
 
 
-def _judged(loaded: Loaded, before: Loaded, faults: list[str]) -> Loaded:
-    """Return the state with what its models have to do with its vectors: which do not fit, and the bands of the others' scores."""
-    mismatched = _mismatched(loaded, faults)
-    return replace(loaded, mismatched=mismatched, bands=MappingProxyType(_bands(loaded, mismatched, before)))
+def _judged(loaded: Loaded, permission: Permission, before: Loaded, faults: list[str]) -> Loaded:
+    """Return the state with what its models have to do with its vectors: which do not fit, and the bands of the others' scores.
+
+    Where it cannot be asked who may be counted there are no people to decide on either: nobody is scored until that is mended.
+    """
+    loaded = replace(loaded, mismatched=_mismatched(loaded, faults))
+    try:
+        return replace(loaded, bands=MappingProxyType(_bands(loaded, permission, before)))
+    except StoreError as error:
+        faults.append(f"permission: {error}")
+        return replace(loaded, group=None)
 
 
 def _own(workspace: Workspace, permission: Permission, loaded: Loaded, before: Loaded, faults: list[str]) -> Loaded | None:
@@ -159,7 +168,7 @@ def _own(workspace: Workspace, permission: Permission, loaded: Loaded, before: L
     if vectors is not None:
         same = loaded.vectors is not None and vectors.ordered[0].equals(loaded.vectors.ordered[0])
         group = loaded.group if same else _group(permission, vectors, was, loaded.tables_stamp, said)
-        own = _judged(replace(loaded, vectors=vectors, vectors_stamp=vectors_stamp, group=group), was, said)
+        own = _judged(replace(loaded, vectors=vectors, vectors_stamp=vectors_stamp, group=group), permission, was, said)
     faults += [fault for fault in said if fault not in faults]
     return own
 
@@ -245,19 +254,21 @@ def _mismatched(loaded: Loaded, faults: list[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _bands(loaded: Loaded, mismatched: frozenset[str], before: Loaded) -> dict[str, Bands]:
-    if loaded.vectors is None or len(loaded.vectors) == 0:
+def _bands(loaded: Loaded, permission: Permission, before: Loaded) -> dict[str, Bands]:
+    """Return the bands of every score that is made; those of a model and vectors that did not change stay. Raises StoreError."""
+    if loaded.vectors is None or loaded.group is None:
         return {}
     bands: dict[str, Bands] = {}
     sample: pd.DataFrame | None = None
     for name, champion in loaded.champions.items():
-        scores = [score for score in loaded.scores.values() if name not in mismatched and champion.answers(score)]
-        if loaded.vectors is before.vectors and champion is before.champions.get(name):
-            bands |= {score.name: before.bands[score.name] for score in scores if score.name in before.bands}
+        scores = [score for score in loaded.scores.values() if name not in loaded.mismatched and champion.answers(score)]
+        kept = {score.name: before.bands[score.name] for score in scores if score.name in before.bands}
+        if loaded.vectors is before.vectors and champion is before.champions.get(name) and len(kept) == len(scores):
+            bands |= kept
             continue
-        if scores and sample is None:
-            sample = loaded.rows(sample_rows(len(loaded.vectors)).tolist())
-        if scores and sample is not None:
+        if sample is None:
+            sample = loaded.rows(base_rows(loaded.vectors, loaded.group, permission.settings.uses.values(), datetime.now(UTC)).tolist())
+        if scores and len(sample):
             signed = champion.scale != "probability"
             bands |= {score.name: cut(served.values, signed=signed) for score, served in zip(scores, champion.serve(sample, scores), strict=True)}
     return bands

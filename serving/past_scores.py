@@ -14,13 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features import published
-from features.history import History, HistoryError
+from features.history import HistoryError
+from features.permission.live import Group, Permission
 from features.publication import open_version
 from features.vectors import Vectors, VectorsError, build
 from features.workspace import Workspace
 from models.columns import ColumnsError, check_columns
 from models.counterfactual import Moves, moves
-from serving.bands import cut, sample_rows
+from serving.bands import base_rows, cut
 from serving.champion import Champion, ChampionError, load_version
 from serving.names import ScoreName, workspace_scores
 from serving.schemas import Bands
@@ -36,19 +37,23 @@ TOLERANCE = 1e-6
 class PastScores:
     """Models and vectors of one workspace, opened when they are asked for and kept for one answer.
 
-    `vectors` and `champions` are those that score now. `most_built` as in MOST_BUILT. `own`: of own rows alone, as online targeting is.
+    `vectors` and `champions` are those that score now, `group` the people of the vectors, where they are at hand; `at` is now. `most_built` as in MOST_BUILT.
+    `own`: of own rows alone, as online targeting is.
     """
 
     workspace: Workspace
-    history: History
+    permission: Permission
     vectors: Vectors | None
+    group: Group | None
     champions: Mapping[str, Champion]
+    at: datetime
     most_built: int = MOST_BUILT
     own: bool = False
     _models: dict[tuple[str, str], Champion | None] = field(default_factory=dict, repr=False)
     _rows: dict[tuple[str, datetime], pd.DataFrame | Why] = field(default_factory=dict, repr=False)
     _bands: dict[tuple[str, str], Bands] = field(default_factory=dict, repr=False)
     _bases: dict[str, tuple[Moves, NDArray[np.float32]]] = field(default_factory=dict, repr=False)
+    _base: NDArray[np.int64] | None = field(default=None, repr=False)
     _built: int = 0
 
     def model(self, name: str, version: str, digest: str) -> Champion | None:
@@ -77,7 +82,7 @@ class PastScores:
         return self._rows[person, as_of]
 
     def bands(self, champion: Champion, score: ScoreName) -> Bands | None:
-        """Return the bands of a model's score over the base of now, None where the base has other columns."""
+        """Return the bands of a model's score over the base of now, None where it has other columns, or nobody of it may be counted."""
         if (champion.digest, score.name) not in self._bands:
             sample, signed = self._sample(champion), champion.scale != "probability"
             scores = [each for each in workspace_scores(self.workspace.vocabulary).values() if champion.answers(each)]
@@ -96,13 +101,16 @@ class PastScores:
         return self._bases[champion.digest]
 
     def _sample(self, champion: Champion) -> pd.DataFrame | None:
-        if self.vectors is None or not len(self.vectors):
+        if self.vectors is None:
             return None
         try:
             check_columns(self.vectors.names, champion.columns)
         except ColumnsError:
             return None
-        return pd.DataFrame(self.vectors.matrix[sample_rows(len(self.vectors))], columns=list(self.vectors.names), copy=False)
+        if self._base is None:
+            group = self.permission.group(self.vectors.ordered[0]) if self.group is None else self.group
+            self._base = base_rows(self.vectors, group, self.workspace.permission.uses.values(), self.at)
+        return pd.DataFrame(self.vectors.matrix[self._base], columns=list(self.vectors.names), copy=False) if len(self._base) else None
 
     def _found(self, person: str, as_of: datetime, versions: Mapping[str, int] | None) -> pd.DataFrame | Why:
         for vectors in self._published(as_of):
@@ -134,7 +142,7 @@ class PastScores:
         of_the_day = context is not None and context.as_of <= as_of and context.as_of.date() == as_of.date()
         given = {"versions": versions, "context": context if of_the_day else None, "own": self.own}
         try:
-            made = build(self.history, self.workspace.vocabulary, as_of, people=[person], **given)  # type: ignore[arg-type]
+            made = build(self.permission.history, self.workspace.vocabulary, as_of, people=[person], **given)  # type: ignore[arg-type]
         except ImportError:
             return "no_builder"
         except (HistoryError, VectorsError, OSError):

@@ -117,7 +117,8 @@ def unscored(loaded: Loaded, name: str, language: Language) -> Unscored | None:
         words, hint = refusal_words("unknown_score", language), closest(name, loaded.scores)
         return Unscored("unknown_score", words if hint is None else f"{words} {did_you_mean(hint, language)}")
     if loaded.champion(one) is not None:
-        return Unscored("vectors_mismatch", refusal_words("vectors_mismatch", language)) if one.model in loaded.mismatched else None
+        why = "vectors_mismatch" if one.model in loaded.mismatched else "no_base" if name not in loaded.bands else None
+        return None if why is None else Unscored(why, refusal_words(why, language))
     refusal = loaded.refusals.get(one.model)
     if refusal is None:
         return Unscored("no_model", refusal_words("no_model", language))

@@ -44,6 +44,11 @@ _WORDS: dict[str, dict[Language, str]] = {
         "fr": "Le nombre de personnes qui peuvent être comptées est inférieur à celui du plus petit groupe dont on parle.",
         "nl": "Er mogen minder mensen worden geteld dan de kleinste groep waarover iets wordt gezegd.",
     },
+    "no_base": {
+        "en": "Nobody of the base may be counted, so it cannot be said where a person stands among others.",
+        "fr": "Personne de la base ne peut être compté ; on ne peut donc pas dire où une personne se situe parmi les autres.",
+        "nl": "Niemand van het bestand mag worden geteld, dus er valt niet te zeggen waar iemand tussen de anderen staat.",
+    },
     "vectors_mismatch": {
         "en": "The published vectors are not made as this model was trained, so it cannot score; rebuild the vectors or train again.",
         "fr": "Les vecteurs publiés ne sont pas construits comme lors de l'entraînement de ce modèle ; reconstruisez-les ou réentraînez le modèle.",

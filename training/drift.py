@@ -1,6 +1,7 @@
 """Whether a model still is for the people of today: what was kept at its training against the workspace now.
 
 Four parts: the published vectors by feature, counted in SQL; the scores of a sample; what was done and sent; predictions against what happened since.
+Vectors and scores, then and now, are those of people who may be learned from: whoever objected is in neither.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from training.drift_lines import (
     score_lines,
 )
 from training.figures import short_name
+from training.permitted import readable
 from training.plots_drift import Curve
 from training.reference import Reference
 from training.registry import champion_folder
@@ -190,17 +192,19 @@ class _Champion:
 def measure_drift(workspace: Workspace, name: str = "affinity", *, now: datetime, config: DriftConfig | None = None, progress: Progress = None) -> Drift:
     """Return how far the workspace, as it is known at `now`, has moved from what the champion `name` was made for.
 
-    Vectors and scores are those of the published vectors, whatever their time. Raises DriftError or NoReferenceError where there is nothing to compare with,
-    VectorsError without published vectors, ConfigError for levels that cannot be.
+    Vectors and scores are those of the published vectors, whatever their time, of the people who may be learned from at `now`. Raises DriftError or
+    NoReferenceError where there is nothing to compare with, VectorsError without published vectors, ConfigError for levels that cannot be or where no use is
+    stated, StoreError or HistoryError where it cannot be decided who may be learned from.
     """
     config = config or read_config(workspace).drift
     champion = _champion(workspace, name)
     own = champion.own and (workspace.own_vectors / "CURRENT").exists()
     vectors = open_current(workspace.own_vectors if own else workspace.vectors)
     reference, place = champion.reference, _columns(champion, vectors.names)
-    rows = _sampled(len(vectors), config)
+    counted = _counted(workspace, vectors, now)
+    rows = np.flatnonzero(counted)[_sampled(int(counted.sum()), config)]
     sample = vectors.matrix[rows]
-    features = _features(reference, vectors, place, sample, config=config, progress=progress)
+    features = _features(reference, vectors, place, sample, counted=counted, config=config, progress=progress)
     scores = _scores(champion, sample[:, [place[column] for column in champion.model.columns_]], config)
     (today,) = activities(workspace, [now], days=reference.activity.days)
     calibration, unmeasured = _calibration(workspace, champion, config, now=now, progress=progress)
@@ -212,7 +216,7 @@ def measure_drift(workspace: Workspace, name: str = "affinity", *, now: datetime
         trained_as_of=datetime.fromisoformat(reference.as_of),
         vectors_as_of=vectors.as_of,
         people_then=reference.people,
-        people_now=len(vectors),
+        people_now=int(counted.sum()),
         people_scored=len(rows),
         features=features,
         scores=scores,
@@ -261,14 +265,30 @@ def _columns(champion: _Champion, names: Sequence[str]) -> dict[str, int]:
     return place
 
 
+def _counted(workspace: Workspace, vectors: Vectors, now: datetime) -> NDArray[np.bool_]:
+    """Return which rows (n,) of the vectors are of people who may be learned from. Raises DriftError where nobody may."""
+    people, order = vectors.ordered
+    counted = readable(workspace, people, now=now)
+    if not counted.any():
+        raise DriftError("nobody of the published vectors may be learned from for the use of the training; `audience decide` says why")
+    return counted if order is None else counted[np.argsort(order)]
+
+
 def _features(
-    reference: Reference, vectors: Vectors, place: Mapping[str, int], sample: NDArray[np.float32], *, config: DriftConfig, progress: Progress
+    reference: Reference,
+    vectors: Vectors,
+    place: Mapping[str, int],
+    sample: NDArray[np.float32],
+    *,
+    counted: NDArray[np.bool_],
+    config: DriftConfig,
+    progress: Progress,
 ) -> tuple[FeatureLine, ...]:
-    """Return the features' lines: centres are those of the sample, counts those of everyone."""
+    """Return the features' lines: centres are those of the sample, counts those of everyone who is counted (n,)."""
     kept = {feature: bins for feature, bins in reference.features.items() if feature in place}
     centres = {feature: centre(sample[:, place[feature]]) for feature, bins in kept.items() if bins.centre is not None}
     edges = [bins.edges_at(centres.get(feature)) for feature, bins in kept.items()]
-    counts = tally(vectors.matrix, [place[feature] for feature in kept], edges, progress=progress)
+    counts = tally(vectors.matrix, [place[feature] for feature in kept], edges, counted=counted, progress=progress)
     return feature_lines(kept, reference.usual, counts, centres, people=reference.people, config=config)
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.permission.decision import Decisions
@@ -116,6 +117,18 @@ def permitted(
         reason = decisions.refused_use.text.en if decisions.refused_use else barred
         raise NotPermittedError(f"nobody may be learned from for the use {name}: {reason}")
     return decisions.allowed[rows], _snapshot(name, decisions, known.tolist())
+
+
+def readable(workspace: Workspace, people: pa.LargeStringArray, *, now: datetime) -> NDArray[np.bool_]:
+    """Return which of the people (n,), whose ids are rising, may be learned from at `now`, which this machine's clock says.
+
+    Raises as `permitted` does, but for where nobody is left.
+    """
+    _, use = training_use(workspace)
+    with closing(opened(workspace)) as store:
+        group = Permission(workspace, store).group(people)
+        everybody = np.arange(len(people), dtype=np.int64)
+        return group.decide(everybody, use, now, live=True, activity="training", needs_third_party=not own_rows(workspace)).allowed
 
 
 def _snapshot(name: str, decisions: Decisions, people: list[str]) -> PermissionSnapshot:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from features.engine import Engine
 
 Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Progress = Callable[[str, float], None] | None
 
 ROWS, COLUMNS = 131_072, 64
@@ -19,20 +20,23 @@ _TURNED = 4_096
 MEMORY_LIMIT = "512MB"
 
 
-def tally(matrix: NDArray[np.float32], columns: Sequence[int], edges: Sequence[Sequence[float]], *, progress: Progress = None) -> list[Integers]:
-    """Return the counts (k + 2,) of each of `columns` of a matrix (n, F), given its k rising edges.
+def tally(
+    matrix: NDArray[np.float32], columns: Sequence[int], edges: Sequence[Sequence[float]], *, counted: Flags | None = None, progress: Progress = None
+) -> list[Integers]:
+    """Return the counts (k + 2,) of each of `columns` of a matrix (n, F), given its k rising edges: over all rows, or those that are `counted` (n,).
 
     Bin b holds `edges[b - 1] <= value < edges[b]`, the outer bins are open; the last count is that of missing values (NaN). The matrix may be
     memory-mapped: rows are gone through once, all columns of a block of them before the next.
     """
     found = [np.zeros(len(cuts) + 2, dtype=np.int64) for cuts in edges]
-    blocks = list(_blocks(len(matrix), len(columns)))
+    counted = np.ones(len(matrix), dtype=np.bool_) if counted is None else counted
+    blocks = [block for block in _blocks(len(matrix), len(columns)) if counted[block[0]].any()]
     with Engine(memory_limit=MEMORY_LIMIT) as engine:
         for number, (rows, part) in enumerate(blocks):
-            engine.register("block", _block(matrix[rows], columns[part]))
+            engine.register("block", _block(matrix[rows], columns[part], counted[rows]))
             counts = engine.table(_sql(edges[part]))
-            for position, counted in enumerate(counts.columns):
-                found[part.start + position] += _bins(counted[0].as_py(), rows.stop - rows.start)
+            for position, below in enumerate(counts.columns):
+                found[part.start + position] += _bins(below[0].as_py(), int(counted[rows].sum()))
             if progress is not None:
                 progress("counting people by feature", (number + 1) / len(blocks))
     return found
@@ -45,11 +49,12 @@ def _blocks(n_rows: int, n_columns: int) -> Iterator[tuple[slice, slice]]:
             yield slice(first, min(first + ROWS, n_rows)), slice(start, min(start + COLUMNS, n_columns))
 
 
-def _block(rows: NDArray[np.float32], columns: Sequence[int]) -> pa.Table:
-    """Return these columns of the rows, each in one piece, as DuckDB reads them without another copy; a few rows at a time are turned, in the cache."""
+def _block(rows: NDArray[np.float32], columns: Sequence[int], counted: Flags) -> pa.Table:
+    """Return these columns of the rows that are counted, each in one piece, as DuckDB reads it; a few rows at a time are turned, in the cache."""
     turned, chosen = np.empty((len(columns), len(rows)), dtype=np.float32), np.asarray(columns, dtype=np.int64)
     for first in range(0, len(rows), _TURNED):
         turned[:, first : first + _TURNED] = rows[first : first + _TURNED][:, chosen].T
+    turned = turned if counted.all() else turned[:, counted]
     return pa.table({f"c{number}": pa.array(column) for number, column in enumerate(turned)})
 
 

@@ -76,6 +76,9 @@ class Group:
         self._facts = replace(gather(permission.history, people, versions=versions), suppressed=permission.ledger.subjects.erased(self._hashes))
         self._seen = self._newest = 0
 
+    def __len__(self) -> int:
+        return len(self._facts)
+
     @property
     def sources(self) -> tuple[str, ...]:
         """The ids of the sources that decisions name by their row."""

@@ -37,8 +37,8 @@ def post_access(request: Request, key: Annotated[Key, Depends(require("access"))
     """Tell everything that is held of a person: data, sources, purposes, recipients, scores with reasons. HTML or PDF by `format` or Accept."""
     server = server_of(request)
     loaded, form = server.reloader.current, wanted(request.headers.get("Accept", ""), asked)
-    own = None if loaded.own is None else loaded.own.vectors
-    records = Records(server.workspace, server.store, server.permission, loaded.vectors, loaded.champions, own=own)
+    own, groups = (None, (loaded.group, None)) if loaded.own is None else (loaded.own.vectors, (loaded.group, loaded.own.group))
+    records = Records(server.workspace, server.store, server.permission, loaded.vectors, loaded.champions, own=own, groups=groups)
     try:
         data = told(records, asked.person, at=now(), language=asked.language, door="api", route=_ROUTE, record=server.record, key_id=key.key_id)
         content = written(data, form, server.workspace.vocabulary)

@@ -66,8 +66,8 @@ def put(workspace, table, rows):
     History(workspace.tables, workspace.vocabulary).append(table, iter([pa.record_batch(arrays, schema=schema)]))
 
 
-def put_members(workspace, people):
+def put_members(workspace, people, **more):
     """Store people as members who gave their data themselves."""
     asked = {"collected_how": "from_person", "collected_at": LONG_AGO, "political_purpose_stated": False, "supports_sponsor": False}
     put(workspace, "sources", [asked | {"source_id": "forms", "type": "membership"}])
-    put(workspace, "people", [{"person_id": person, "status": "member", "source_id": "forms", "joined_at": LONG_AGO} for person in people])
+    put(workspace, "people", [{"person_id": person, "status": "member", "source_id": "forms", "joined_at": LONG_AGO, **more} for person in people])

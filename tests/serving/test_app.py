@@ -60,5 +60,5 @@ def test_nothing_is_cached(served):
 
 def test_every_code_is_documented():
     words = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    codes = [*CODES, "unknown_person", "erased", "unknown_score", "no_model", "ranking_refused", "message_lowers", "vectors_mismatch"]
+    codes = [*CODES, "unknown_person", "erased", "unknown_score", "no_model", "ranking_refused", "message_lowers", "vectors_mismatch", "no_base"]
     assert [code for code in codes if f"`{code}`" not in words] == []

@@ -2,13 +2,25 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
+from features.database.store import Store
+from features.permission.ledger import Event
+from features.permission.live import Permission
+from features.permission.use import Use
 from features.publication import publish
 from models import artefact
+from serving.bands import cut
 from serving.loaded import stamp
-from tests.serving.conftest import AS_OF, fit_affinity, load_now, make_vectors, point, promote, serving, wait_until
+from serving.past_scores import PastScores
+from serving.permitting import permit
+from serving.schemas import ScoreRequest
+from serving.scorer import score
+from tests.serving.conftest import AS_OF, DOORSTEP, fit_affinity, load_now, make_vectors, point, promote, serving, wait_until
+from tests.serving.ruled import erase, own_published, put_members
 
 pytestmark = pytest.mark.usefixtures("quick_trial")
 
@@ -89,6 +101,43 @@ def test_what_did_not_change_is_kept(copied):
     assert after.vectors is before.vectors
     assert all(after.champions[name] is champion for name, champion in before.champions.items())
     assert after.bands == before.bands
+
+
+def test_the_base_is_who_may_be_counted_when_vectors_or_model_are_loaded(copied, made):
+    """Of the 600 people 60 with the highest score objected, 60 are under age, one was erased and one withdrew; consent online is not asked for."""
+    own_published(copied)
+    before, values = load_now(copied), made.affinity.predict_proba(made.vectors.frame())[:, 0]
+    out = np.argsort(-values)[:122]
+    people = [f"van:{row:04d}" for row in out]
+    store, at = Store(copied.database_url), datetime.now(UTC)
+    permission = Permission(copied, store)
+    spoken = [Event(person, "objected", "campaign_messages", "any", at) for person in people[:60]]
+    permission.ledger.append([*spoken, Event(people[60], "withdrawn", "political_ads", "any", at)], now=at, door="command")
+    erase(copied, people[61])
+    put_members(copied, people[62:], birth_year=at.year - 12)
+    counted = np.delete(values, out)
+    after = load_now(copied)
+    for loaded in (after, after.own):
+        assert loaded.bands["affinity:housing"] == cut(counted)
+    assert load_now(copied, previous=before).bands == before.bands, "renewed with vectors or model, and not before"
+    assert before.bands["affinity:housing"] == cut(values)
+    for group in (None, after.group):
+        past, housing = PastScores(copied, permission, after.vectors, group, after.champions, at), after.scores["affinity:housing"]
+        assert past.bands(after.champions["affinity"], housing) == cut(counted)
+        assert len(past.moves(after.champions["affinity"])[1]) == 600 - 122
+    store.close()
+
+
+def test_where_nobody_may_be_counted_nobody_has_a_band(copied):
+    people = [f"van:{row:04d}" for row in range(600)]
+    put_members(copied, people, birth_year=datetime.now(UTC).year - 12)
+    loaded, store = load_now(copied), Store(copied.database_url)
+    use = Use(**DOORSTEP)
+    asked, permission = ScoreRequest(people=people[:1], scores=["affinity:housing"], use=use), Permission(copied, store)
+    permitted = permit(permission, loaded, use, people=people[:1], names=asked.scores, at=datetime.now(UTC))
+    (person,) = score(loaded, asked, permitted, answer_id="a", now=datetime.now(UTC)).results
+    store.close()
+    assert (loaded.bands, person.permission.allowed, [each.code for each in person.scores]) == ({}, True, ["no_base"])
 
 
 def test_an_empty_workspace_says_what_to_do(copied):

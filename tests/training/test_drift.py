@@ -11,6 +11,8 @@ from scipy import special
 from typer.testing import CliRunner
 
 from features.history import History
+from features.permission.ledger import Event, Ledger
+from features.permission.opening import opened
 from features.publication import publish
 from features.vectors import build
 from features.workspace import Workspace
@@ -96,6 +98,22 @@ def test_identical_people_have_an_index_of_zero_and_are_stable(copied, made, sam
     assert found.verdict == "stable"
     assert found.actions == ("nothing: today's people are those it was made for",)
     assert not found.late
+
+
+def test_whoever_may_not_be_learned_from_is_in_none_of_it(copied, same_people):
+    """Their rows hold what would be seen; the report is that of vectors of the others."""
+    objected = np.arange(len(same_people)) % 4 == 1
+    store = opened(copied)
+    events = [Event(person, "objected", "any", "any", NOW) for person in np.array(same_people.person_ids)[objected].tolist()]
+    Ledger(store, copied.signing_key()).append(events, now=NOW, door="command")
+    store.close()
+    found = []
+    strange = np.where(objected[:, None], np.float32(1e6), same_people.matrix)
+    for vectors in (same_people.only(~objected), dataclasses.replace(same_people, matrix=strange)):
+        publish(vectors, copied.vectors)
+        found.append(measure_drift(copied, now=NOW))
+    assert (found[0].people_now, found[0].features, found[0].scores) == (found[1].people_now, found[1].features, found[1].scores)
+    assert found[1].people_scored == int((~objected).sum())
 
 
 @pytest.mark.parametrize("column", ["age|since=birth_year", "count|kind=open|channel=any|topic=any|window=all"])
@@ -250,7 +268,9 @@ def test_a_level_that_moved_is_counted_from_where_it_is_now_and_said(campaign, m
     then, now = random.gamma(20.0, 1 / 20, (2, 3_000)).astype(np.float32)
     matrix = (0.06 * 1.2 * now)[:, None]
     reference = dataclasses.replace(made[2], people=3_000, features={"rate|of=old": Bins.of(0.06 * then, around=True)}, usual={})
-    (line,) = _features(reference, SimpleNamespace(matrix=matrix), {"rate|of=old": 0}, matrix[:2_000], config=CONFIG, progress=None)
+    (line,) = _features(
+        reference, SimpleNamespace(matrix=matrix), {"rate|of=old": 0}, matrix[:2_000], counted=np.ones(3_000, dtype=bool), config=CONFIG, progress=None
+    )
     assert line.level == pytest.approx(1.2, rel=0.03)
     assert (line.verdict, line.beyond < 0.02) == ("stable", True)
     assert re.fullmatch(

@@ -54,6 +54,8 @@ def test_blocks_of_any_size_give_the_same(matrix, monkeypatch):
     assert [each.tolist() for each in tally(matrix, columns, edges, progress=lambda stage, share: told.append(share))] == whole
     assert whole == counts_of(matrix, columns, edges)
     assert told == pytest.approx([number / 6 for number in range(1, 7)])
+    some = (np.arange(len(matrix)) % 3 == 1) & (np.arange(len(matrix)) > 2_500)
+    assert [each.tolist() for each in tally(matrix, columns, edges, counted=some)] == counts_of(matrix[some], columns, edges)
 
 
 def test_a_memory_mapped_matrix_is_counted(matrix, tmp_path):
