@@ -1,4 +1,4 @@
-"""A file for a named recipient: everybody who is allowed for a use, as far as the ledger goes in the very transaction in which it is written down.
+"""A file for a named recipient: everybody who is allowed for a use when it is written down; who spoke until then is asked in that very transaction.
 
 Who withdraws, objects or is erased before that is not in the file; who does so later is told of to its recipient (`features.permission.recipients`).
 """

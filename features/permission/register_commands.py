@@ -65,7 +65,8 @@ def summary(kind: str, body: Mapping[str, Any]) -> str:
         return f"{body['campaign'] or '(no campaign)'}: {body['activity']}, {', '.join(body['parameters']['scores'])} by {models}"
     if kind == "export":
         outside = ", outside of the organisation" if body["outside"] else ""
-        return f"{body['people']:,} people to {body['recipient']}{outside}: {', '.join(body['scores'])}, approved by {body['approver']}"
+        out = " to be left out" if body["selection"]["excluded"] else ""
+        return f"{body['people']:,} people{out} to {body['recipient']}{outside}: {', '.join(body['scores'])}, approved by {body['approver']}"
     if kind == "topic":
         by = f"classed by {body['classed_by']}: {body['why']}" if body["classed_by"] and body["why"] else "classed by nobody, with no reason"
         return f"{body['topic']}: {body['sensitivity']}, {by}" + ("; special for political actors" if body["special_for_political_actors"] else "")

@@ -163,6 +163,8 @@ def test_the_first_are_taken_and_a_band_is_a_band(server, made, folder):
     hand_out(server, folder / "out.csv", band="high", exclude=True)
     assert people(folder / "out.csv") == high
     assert [entry.body["selection"]["excluded"] for entry in registered(server)] == [False, False, True]
+    told = [summary(entry.kind, entry.body).partition(" Print")[0] for entry in registered(server)]
+    assert told == ["70 people to", f"{len(high)} people to", f"{len(high)} people to be left out to"]
 
 
 def test_parquet_holds_the_same(server, folder):
