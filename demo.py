@@ -34,8 +34,9 @@ from training.simulation import UNTIL
 
 MARKER = ".made-by-audience-demo"
 TABLES = ("sources", "people", "consents", "interactions", "assignments", "outcomes")
-USE, FIGURES = "doorstep", "figures"
-QUESTION = ("affinity:housing", "affinity:climate", "persuadability:*")
+USE, ONLINE, FIGURES = "doorstep", "online_ads", "figures"
+QUESTION, ONLINE_QUESTION = ("affinity:housing", "affinity:climate", "persuadability:*"), ("affinity:housing", "affinity:health")
+NOTICE_LINES = 16
 ANSWERS = "count|kind=any-engagement|channel=any|topic=any|window=all"
 START_SECONDS = 90
 
@@ -69,7 +70,8 @@ def tour(command: Callable[..., Any], folder: Path, *, people: int, port: int, s
     run("train", "affinity", "--now", until)
     for experiment in workspace.vocabulary.experiments:
         run("train", "persuadability", experiment.id, "--now", until)
-    run("decide", "--use", USE)
+    for use in (USE, ONLINE):
+        run("decide", "--use", use)
     run("models")
     for record in list_models(workspace):
         run("promote", record["name"])  # a refusal is part of the tour, not a failure of it
@@ -81,14 +83,13 @@ def tour(command: Callable[..., Any], folder: Path, *, people: int, port: int, s
     _say_what_is_held(workspace, command)
     run("purge")
     run("register", "--sync")
-    _say_the_register(command)
     print(f"\nTrained and promoted in {time.perf_counter() - began:.0f} s, {_peak_gigabytes():.1f} GB of memory at most.", flush=True)
-    _serve(workspace, folder, port, stay=stay)
+    _serve(workspace, folder, port, command, stay=stay)
 
 
 def _say_what_is_held(workspace: Workspace, command: Callable[..., Any]) -> None:
     """Ask for everything that is held of one person, who does not exist, and print the beginning and how much it is."""
-    person = _to_ask_about(workspace)[0]
+    person = _to_ask_about(workspace, USE, (10,))[0]
     print(f"\n$ echo {person} | audience access --language en --out answer.json", flush=True)
     with tempfile.TemporaryDirectory() as elsewhere:
         asked, answer = Path(elsewhere) / "person.txt", Path(elsewhere) / "answer.json"
@@ -102,11 +103,15 @@ def _say_what_is_held(workspace: Workspace, command: Callable[..., Any]) -> None
     print("\n".join(f"  {words}" for words in held["retention"]["words"]))
 
 
-def _say_the_register(command: Callable[..., Any]) -> None:
-    print("\n$ audience register | wc -l", flush=True)
-    with contextlib.redirect_stdout(io.StringIO()) as lines:
-        command("register")
-    print(len(lines.getvalue().splitlines()))
+def _say_the_register(workspace: Workspace, command: Callable[..., Any]) -> None:
+    """Print what the online answers left in the register, and how its public notice begins."""
+    print("\n$ audience register --kind targeting", flush=True)
+    command("register", "--kind", "targeting")
+    campaign = workspace.permission.use(ONLINE).campaign_id
+    print(f"\n$ audience register --notice {campaign} | head -n {NOTICE_LINES}", flush=True)
+    with contextlib.redirect_stdout(io.StringIO()) as notice:
+        command("register", "--notice", campaign)
+    print("\n".join(notice.getvalue().splitlines()[:NOTICE_LINES]) + "\n")
 
 
 def _peak_gigabytes() -> float:
@@ -122,7 +127,7 @@ def _make_room(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _serve(workspace: Workspace, folder: Path, port: int, *, stay: bool) -> None:
+def _serve(workspace: Workspace, folder: Path, port: int, command: Callable[..., Any], *, stay: bool) -> None:
     store = opened(workspace)
     now = datetime.now(UTC)
     keys = {scope: create_key(store, scope=scope, label="demo", now=now) for scope in ("scores", "audit")}
@@ -134,7 +139,9 @@ def _serve(workspace: Workspace, folder: Path, port: int, *, stay: bool) -> None
         )
     try:
         _wait(server, port, log)
-        _ask(workspace, port, keys["scores"])
+        _ask(workspace, port, keys["scores"], ONLINE, ONLINE_QUESTION, percents=(50, 90))
+        _say_the_register(workspace, command)
+        _ask(workspace, port, keys["scores"], USE, QUESTION, percents=(10, 50, 90))
         _say_where(folder, port, keys)
         if stay:
             print("\nServing until you press Ctrl-C …", flush=True)
@@ -163,21 +170,23 @@ def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     raise DemoError(f"the server was not ready after {START_SECONDS} s; see {log}")
 
 
-def _to_ask_about(workspace: Workspace) -> list[str]:
-    """Return people to ask about: of those who ever answered and may be scored, the 10th, 50th and 90th in a hundred by answers; and one for each refusal."""
-    vectors = open_current(workspace.vectors)
+def _to_ask_about(workspace: Workspace, use: str, percents: tuple[int, ...]) -> list[str]:
+    """Return people to ask about: of those who ever answered and may be scored for the use, these in a hundred by answers; and one for each refusal."""
+    vectors = open_current(workspace.own_vectors if use == ONLINE else workspace.vectors)
     with closing(opened(workspace)) as store:
-        decisions = Permission(workspace, store).decide(vectors.person_ids.to_pylist(), workspace.permission.use(USE), datetime.now(UTC))
+        permission = Permission(workspace, store)
+        people, stated = vectors.person_ids.to_pylist(), workspace.permission.use(use)
+        decisions = permission.decide(people, stated, datetime.now(UTC), needs_third_party=not vectors.own)
     answers = np.where(decisions.allowed, vectors.matrix[:, vectors.names.index(ANSWERS)], 0)
     order = np.argsort(answers, kind="stable")[int((answers == 0).sum()) :]
-    scored = [int(order[len(order) * percent // 100]) for percent in (10, 50, 90)]
+    scored = [int(order[len(order) * percent // 100]) for percent in percents]
     refused = [int(np.flatnonzero(decisions.rule == rule)[0]) for rule in np.unique(decisions.rule) if rule >= 0]
     return [str(vectors.person_ids[row]) for row in (*scored, *refused)]
 
 
-def _ask(workspace: Workspace, port: int, key: str) -> None:
-    use = workspace.permission.use(USE).model_dump(exclude_none=True)
-    body = json.dumps({"people": _to_ask_about(workspace), "scores": list(QUESTION), "use": use, "explain": 3})
+def _ask(workspace: Workspace, port: int, key: str, use: str, question: tuple[str, ...], *, percents: tuple[int, ...]) -> None:
+    stated = workspace.permission.use(use).model_dump(exclude_none=True)
+    body = json.dumps({"people": _to_ask_about(workspace, use, percents), "scores": list(question), "use": stated, "explain": 3})
     print(f"\n$ curl -s http://127.0.0.1:{port}/v1/scores -H 'Authorization: Bearer {key}' \\\n       -H 'Content-Type: application/json' -d '{body}'\n")
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/v1/scores", data=body.encode(), headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

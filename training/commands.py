@@ -139,5 +139,5 @@ def simulate(
     from training.simulation import simulate as simulate_campaign
     from training.simulation import write
 
-    write(simulate_campaign(people=people, seed=seed), folder)
+    write(simulate_campaign(people=people, seed=seed), folder, assessed=now().date())
     typer.echo(f"Wrote {folder}/audience.toml, {folder}/raw and {folder}/truth")

@@ -70,6 +70,8 @@ _MAIL_CLIENT, _GATEWAY = 0.35, 0.03  # mail clients that open by themselves, gat
 _FREQUENCY_SPREAD = 0.45
 _LEAVE_PER_YEAR = 0.07  # withdrawals of consent
 _OBJECTION = 0.015
+_YOUNGEST, _OLDEST = 18, 96
+_CHILDREN, _CHILD_YEARS = 10, 10  # one in so many of the youngest turns out to be a child, of so many years in the year when the history begins
 _REFUSAL = 0.3  # of those who gave no consent, how many were asked and refused
 
 
@@ -124,13 +126,14 @@ def draw_population(n: int, calendar: Calendar, n_topics: int, rng: np.random.Ge
     joined = rng.uniform(joined_range[:, 0], joined_range[:, 1])
     shares = np.cumsum([s.status for s in PEOPLE_SOURCES], axis=1)[source]
     household, size = _households(n, rng)
-    age = np.clip(rng.normal(49, 17, n), 18, 96).astype(np.int64)
+    age = np.clip(rng.normal(49, 17, n), _YOUNGEST, _OLDEST).astype(np.int64)
     tenure = _tenures(age, rng)
     union = (rng.random(n) < 0.3).astype(np.int64)
     activity = rng.normal(0, _ACTIVITY_SPREAD, n) + np.array([s.activity for s in PEOPLE_SOURCES])[source]
     reach = _reach(source, joined, rng)
     interest = _interests(age, tenure, union, n_topics, rng)
-    birth_year = np.where(rng.random(n) < _UNKNOWN_BIRTH_YEAR, np.nan, calendar.start.year - age)
+    child = (age == _YOUNGEST) & (np.arange(n) % _CHILDREN == 0)
+    birth_year = np.where(rng.random(n) < _UNKNOWN_BIRTH_YEAR, np.nan, calendar.start.year - np.where(child, _CHILD_YEARS, age))
     return Population(
         source=source,
         status=np.minimum((rng.random((n, 1)) > shares).sum(axis=1), 3),

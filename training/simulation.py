@@ -6,10 +6,11 @@ equal rows. The generating process stands in `training/simulated_history.py`, th
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +151,13 @@ def _with_duplicates(n: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate((np.arange(n), again))[np.argsort(place, kind="stable")]
 
 
-def write(simulation: Simulation, folder: str | Path, *, truth_at: Sequence[datetime] | None = None) -> Path:
+def write(simulation: Simulation, folder: str | Path, *, truth_at: Sequence[datetime] | None = None, assessed: date | None = None) -> Path:
     """Make a workspace of the simulation in `folder` and return it: `audience.toml`, `raw/` and `truth/`.
 
     `raw/` holds one file per table to be imported, `interactions-000.parquet` and following for the interactions, gzipped CSV for the rest. `truth/` holds
     `affinity.parquet`, as of `truth_at` (by default: the end of the history, and one horizon before it, so that it can be held against what
-    people then did), for the horizon in `audience.toml`, and `uplift.parquet`. Raises SimulationError where a workspace stands already.
+    people then did), for the horizon in `audience.toml`, and `uplift.parquet`. `assessed` is the day of the yearly risk assessment that the workspace states:
+    online, the law asks for one of the last 365 days, whatever the day the simulation is looked at. Raises SimulationError where a workspace stands already.
     """
     folder = Path(folder)
     raw, truth = folder / "raw", folder / "truth"
@@ -171,7 +173,10 @@ def write(simulation: Simulation, folder: str | Path, *, truth_at: Sequence[date
     truth_at = (simulation.until - timedelta(days=horizon), simulation.until) if truth_at is None else truth_at
     pq.write_table(pa.concat_tables([simulation.affinity(at, horizon_days=horizon) for at in truth_at]), truth / "affinity.parquet", compression="zstd")
     pq.write_table(simulation.uplift, truth / "uplift.parquet", compression="zstd")
-    (folder / "audience.toml").write_bytes(VOCABULARY_FILE.read_bytes())
+    words = VOCABULARY_FILE.read_text(encoding="utf-8")
+    if assessed is not None:
+        words = re.sub(r"(?m)^(risk_assessment = )[0-9-]+", rf"\g<1>{assessed}", words)
+    (folder / "audience.toml").write_text(words, encoding="utf-8")
     return folder
 
 

@@ -20,7 +20,7 @@ GUARD = Path(__file__).parent / "guard"
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """A demo of 4,500 people that serves on, with all it printed; stopped as by Ctrl-C."""
+    """A demo of 5,000 people that serves on, with all it printed; stopped as by Ctrl-C."""
     folder = tmp_path_factory.mktemp("demo")
     marks = folder / "marks"
     marks.touch()
@@ -28,7 +28,7 @@ def demo(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": f"{GUARD}{os.pathsep}{ROOT}", "GUARD_MARKS": str(marks), "PYTHONWARNINGS": "default"}
-    command = [sys.executable, "-m", "audience", "demo", "--folder", str(folder / "workspace"), "--people", "4500", "--port", str(port)]
+    command = [sys.executable, "-m", "audience", "demo", "--folder", str(folder / "workspace"), "--people", "5000", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     watchdog = threading.Timer(280, process.kill)
     watchdog.start()
@@ -73,7 +73,19 @@ def test_shows_groups_what_is_held_of_one_person_what_is_past_its_limit_and_the_
     assert re.search(r"everything that .+ holds of you", output)
     assert re.search(r"^  [1-9]\d* rows, [1-9]\d* sources, .* [1-9]\d* numbers, 0 scores", output, re.MULTILINE)
     assert "nothing was deleted: `audience purge --apply` deletes it" in output
-    assert int(re.search(r"audience register \| wc -l\n(\d+)\n", output)[1]) > 12
+
+
+@pytest.mark.timeout(400)
+def test_shows_an_online_use_with_scores_and_refusals_the_register_s_entry_on_it_and_its_public_notice(demo):
+    output = demo["output"]
+    asked = output[output.index('"channel_class": "online_targeted"') : output.index("audience register --kind targeting")]
+    assert re.search(r"affinity:housing +\d+\.\d% +\[\d+\.\d%, \d+\.\d%\]", asked)
+    assert "affinity:health: no score, special_category_profiling" in asked
+    refused = set(re.findall(r"no score for this use: (\w+) \(rule", asked))
+    assert refused == {"objected", "under_age", "third_party_source", "source_purpose_missing", "no_live_political_consent"}
+    assert re.search(r"targeting +housing-2026: score, affinity:housing by affinity 1$", output, re.MULTILINE)
+    notice = output[output.index("# Transparency notice: housing-2026") :]
+    assert "- Sponsor: Simulated campaign" in notice
 
 
 @pytest.mark.timeout(400)

@@ -1,7 +1,7 @@
 """The simulated campaign obeys its own law, and its tables hold nothing that is not declared."""
 
 import gzip
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pytest
 from pyarrow import csv
 
 from features.checks import Checks
+from features.permission.rules import Preconditions
 from features.tables import TABLES, arrow_schema, columns
 from features.workspace import Workspace
 from training.simulated_history import ANSWER_FATIGUE, KINDS
@@ -281,8 +282,9 @@ def test_uplift_can_be_seen_in_the_history_before_assignment(simulation, interac
 
 def test_a_workspace_is_written(tmp_path):
     simulation = simulate(400, seed=8, days=200)
-    folder = write(simulation, tmp_path / "made")
+    folder = write(simulation, tmp_path / "made", assessed=date(2031, 2, 3))
     assert Workspace.open(folder).vocabulary == simulation.vocabulary
+    assert Workspace.open(folder).permission.preconditions == Preconditions("DPIA-2026-01", date(2031, 2, 3))
     files = sorted((folder / "raw").glob("interactions-*.parquet"))
     assert pa.concat_tables([pq.read_table(file) for file in files]).equals(simulation.interactions)
     for name in ("people", "sources", "consents", "assignments", "outcomes"):
@@ -295,6 +297,13 @@ def test_a_workspace_is_written(tmp_path):
     assert pq.read_table(folder / "truth" / "uplift.parquet").equals(simulation.uplift)
     with pytest.raises(SimulationError, match="workspace already"):
         write(simulation, folder)
+
+
+def test_some_of_the_people_are_known_to_be_too_young(simulation):
+    years = simulation.people.column("birth_year").to_numpy(zero_copy_only=False)
+    young = years[years > 2024 - 18]
+    assert set(young) == {2014}
+    assert 10 < len(young) < 100
 
 
 def test_what_cannot_be_simulated_is_refused():
