@@ -12,9 +12,11 @@ from typing import Any
 
 from features.database.chain import canonical
 from features.permission.notice_settings import NoticeSettings, Party
+from features.permission.packs import load_pack
 from features.permission.reach import Reached
 from features.permission.register import Entry
 from features.permission.settings import PermissionSettings
+from features.permission.use import Use
 
 FORMAT = "audience-scoring notice 1"
 FLOOR = 50
@@ -82,7 +84,8 @@ def notice(campaign: str, entries: Sequence[Entry], reached: Sequence[Reached], 
         "internal_policy": stated.policy,
         "risk_assessment": {"date": bodies[-1]["risk_assessment"], "url": permission.risk_assessment_url},
         "dpia": bodies[-1]["dpia"],
-        "rights": {"contact": stated.rights_contact},
+        "legal_basis": _legal_basis(theirs),
+        "rights": {"contact": stated.rights_contact, "data_protection_officer": permission.processing.data_protection_officer},
         "register": [{"entry": entry.entry_id, "since": entry.at.isoformat(timespec="seconds")} for entry in theirs],
     }
     return made | {"missing": [path for path in NEEDED if not _at(made, path)]}
@@ -116,6 +119,15 @@ def _targeting(bodies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "third_party_data": any(body["third_party_data"] for body in bodies),
         "ai": {"used": any(body["ai"]["used"] for body in bodies), "statement": bodies[-1]["ai"]["statement"]},
     }
+
+
+def _legal_basis(entries: Sequence[Entry]) -> list[str]:
+    """Return what the law packs asked of everybody scored, under the rules of each entry's day: explicit consent (rule L2); nothing where not of all."""
+    for entry in entries:
+        use, rules = Use.model_validate(entry.body["use"]), load_pack(entry.body["law"]["pack"]).in_force(entry.at.date())
+        if not any(rule.check == "no_explicit_consent" and rule.applies(use, entry.body["activity"], special=False) for rule in rules):
+            return []
+    return ["explicit_consent"]
 
 
 def _reach(each: Reached) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def sections(notice: Mapping[str, Any], language: Language, labels: Labels) -> t
         ("targeting", _targeting(notice["targeting"], say)),
         ("reach", _reach(notice["reach"], say)),
         ("care", _care(notice, say)),
-        ("rights", iter((say.line("rights", say("rights.text")), say.line("contact", notice["rights"]["contact"])))),
+        ("rights", _rights(notice["rights"], say)),
         ("more", _more(notice, say)),
         ("missing", iter((Line(say("not_stated"), tuple(say(NEEDED[path]) for path in notice["missing"])),) if notice["missing"] else ())),
     )
@@ -205,7 +205,15 @@ def _care(notice: Mapping[str, Any], say: _Wording) -> Iterator[Line]:
     yield say.line("risk_assessment", say.day(notice["risk_assessment"]["date"]), notice["risk_assessment"]["url"])
     yield say.line("dpia", notice["dpia"])
     yield say.line("law", *(f"{say.word('jurisdiction', law['pack'])}, {law['version']} ({say('law.' + law['state'])})" for law in notice["law"]))
+    yield say.line("legal_basis", *(say.word("basis", basis) for basis in notice["legal_basis"]))
     yield say.line("policy", notice["internal_policy"])
+
+
+def _rights(rights: Mapping[str, Any], say: _Wording) -> Iterator[Line]:
+    yield say.line("rights", say("rights.text"))
+    yield say.line("contact", rights["contact"])
+    if rights["data_protection_officer"]:
+        yield say.line("data_protection_officer", rights["data_protection_officer"])
 
 
 def _more(notice: Mapping[str, Any], say: _Wording) -> Iterator[Line]:

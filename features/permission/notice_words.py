@@ -175,6 +175,19 @@ WORDS: Mapping[str, Said] = MappingProxyType(
             "confirmed by a named person", "confirmées par une personne nommée", "bevestigd door een genoemde persoon", "von einer benannten Person bestätigt"
         ),
         "law.unconfirmed": _say("not confirmed yet", "pas encore confirmées", "nog niet bevestigd", "noch nicht bestätigt"),
+        "legal_basis": _say("Legal basis", "Base juridique", "Rechtsgrond", "Rechtsgrundlage"),
+        "basis.explicit_consent": _say(
+            "explicit consent, given apart from all others, to political messages picked for a person online",
+            "consentement explicite, distinct de tout autre, à des messages politiques ciblés en ligne",
+            "uitdrukkelijke toestemming, apart van elke andere, voor gerichte politieke berichten online",
+            "ausdrückliche Einwilligung, getrennt von jeder anderen, in gezielte politische Nachrichten im Netz",
+        ),
+        "data_protection_officer": _say(
+            "Data protection officer",
+            "Délégué à la protection des données",
+            "Functionaris voor gegevens\u00adbescherming",
+            "Datenschutz\u00adbeauftragte Person",
+        ),
         "policy": _say("Internal policy on targeting", "Politique interne de ciblage", "Intern beleid over targeting", "Interne Regeln zum Targeting"),
         "rights": _say("What you can do", "Ce que vous pouvez faire", "Wat u kunt doen", "Was Sie tun können"),
         "rights.text": _say(

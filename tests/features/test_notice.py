@@ -121,6 +121,23 @@ def test_a_campaign_of_entries_of_any_age_is_told_as_one():
     assert json.loads(json.dumps(found)) == found
 
 
+def test_the_legal_basis_is_what_the_rules_asked_of_everybody_who_was_scored():
+    """Of a message that is not political nobody's explicit consent is asked, nor was any before the Regulation applied."""
+    political = {"use": USE | {"purpose": "political_ads"}, "political": True}
+    assert made(entry(**political))["legal_basis"] == ["explicit_consent"]
+    assert "explicit consent, given apart from all others" in as_markdown(made(entry(**political)), "en", {})
+    assert made(entry(**political), entry())["legal_basis"] == []
+    assert made(entry(datetime(2025, 10, 9, tzinfo=UTC), **political))["legal_basis"] == []
+    assert "Legal basis: *not stated*" in as_markdown(made(), "en", {})
+
+
+def test_whom_to_ask_about_data_protection_is_told_where_somebody_is_named():
+    assert "Data protection officer" not in as_markdown(made(), "en", {})
+    named = made(settings=ALL | {"processing": {"data_protection_officer": "privacy@example.org"}})
+    assert named["rights"]["data_protection_officer"] == "privacy@example.org"
+    assert "- Data protection officer: privacy@example.org" in as_markdown(named, "en", {})
+
+
 def test_no_entry_no_notice():
     with pytest.raises(NoticeError, match="campaigns there: housing-2026"):
         notice("nowhere", [entry()], (), parse_permission({}), made_at=NOW)
