@@ -179,7 +179,7 @@ def _strike(root: Path, people: Sequence[str], *, raw: bool) -> dict[str, Counte
             theirs = held_by_file(path, needles(people))
             if not theirs:
                 continue
-            counts = _strike_file(path, place.name, place.erasure, theirs)
+            counts = _strike_file(path.resolve(), place.name, place.erasure, theirs)  # of a link what it leads to, or that would stay as it is
         except (OSError, ValueError, UnreadableError):
             continue  # the search for what is left names it
         for person, count in counts.items():

@@ -121,13 +121,27 @@ def place_of_table(table: str) -> Place | None:
 def files(root: Path, *names: str) -> Iterator[tuple[Path, str, Place | None]]:
     """Yield every file under the workspace, its relative path and its place; with `names`, those of these places only.
 
-    A folder that goes meanwhile, such as that of vectors that newer ones took the place of, is left out.
+    A folder that goes meanwhile, such as that of vectors that newer ones took the place of, is left out. One that cannot be listed stands for its files itself.
     """
-    for path in sorted(Path(folder) / name for folder, _, inside in os.walk(root) for name in inside):
+    for path in sorted(_walk(root)):
         relative = path.relative_to(root).as_posix()
         place = place_of(relative)
         if not names or (place is not None and place.name in names):
             yield path, relative, place
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Yield every file, those of folders that a link brings in from elsewhere too, and every folder that cannot be listed."""
+    within, seen, closed = root.resolve(), set[Path](), list[OSError]()
+    for name, folders, names in os.walk(root, followlinks=True, onerror=closed.append):
+        folder, real = Path(name), Path(name).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [each for each in folders if not (folder / each).is_symlink() or not (folder / each).resolve().is_relative_to(within)]
+        yield from (folder / each for each in names)
+    yield from (Path(error.filename) for error in closed if not isinstance(error, FileNotFoundError))
 
 
 def places_table() -> str:

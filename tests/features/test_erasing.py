@@ -150,6 +150,20 @@ def test_files_that_somebody_put_there_are_named_and_left(workspace, store):
     assert document["not_complete"] == [f"the id still stands in {path}" for path in done.erased.found]
 
 
+def test_rows_behind_a_link_go_too(workspace, store, tmp_path):
+    raw = workspace.root / "raw"
+    raw.rename(tmp_path / "disk")
+    raw.symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "people.csv.gz").rename(tmp_path / "other.csv.gz")
+    (raw / "people.csv.gz").symlink_to(tmp_path / "other.csv.gz")
+    (without,) = erase(workspace, store)
+    assert without.erased.found == ("raw/interactions-000.parquet", "raw/people.csv.gz")
+    (done,) = erase(workspace, store, raw=True)
+    assert done.missing == []
+    assert done.erased.files["inputs"] == 2
+    assert CANARY.encode() + b"," not in gzip.decompress((tmp_path / "other.csv.gz").read_bytes())
+
+
 def test_the_certificate_is_signed_and_names_nobody(workspace, store):
     (done,) = erase(workspace, store, raw=True)
     document = json.loads(done.path.read_text())

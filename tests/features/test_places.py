@@ -7,6 +7,7 @@ import pytest
 
 from features.database.schema import METADATA
 from features.permission.places import PLACES, TREATMENTS, files, place_of, place_of_table, places_table
+from features.permission.scanning import scan
 
 ROOT = Path(__file__).resolve().parents[2]
 ADD = "add it to PLACES of features/permission/places.py, with what is personal in it and what erasure does to it"
@@ -87,6 +88,26 @@ def test_files_are_walked_with_their_places(tmp_path):
     found = {relative: place and place.name for _, relative, place in files(tmp_path)}
     assert found == {"new/place.bin": None, "raw/a.csv": "inputs", "raw/b/people.csv": "inputs", "tables/.people.lock": "table logs"}
     assert [relative for _, relative, _ in files(tmp_path, "inputs")] == ["raw/a.csv", "raw/b/people.csv"]
+
+
+def test_what_a_link_brings_in_is_walked_once_and_a_closed_folder_is_not_passed_over(tmp_path, monkeypatch):
+    root, elsewhere = tmp_path / "workspace", tmp_path / "elsewhere"
+    for folder in (root / "experiments", root / "closed", elsewhere / "deep"):
+        folder.mkdir(parents=True)
+    (elsewhere / "deep" / "people.csv").touch()
+    (root / "raw").symlink_to(elsewhere)
+    (elsewhere / "again").symlink_to(elsewhere)
+    (root / "back").symlink_to(root / "experiments")
+    listed = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: closed(path) if Path(path).name == "closed" else listed(path))
+    assert [relative for _, relative, _ in files(root)] == ["closed", "raw/deep/people.csv"]
+    assert [relative for _, relative, _ in files(root, "inputs")] == ["raw/deep/people.csv"]
+    found = scan(root, ["van:1"])
+    assert set(found.unreadable) == {"closed"}
+
+
+def closed(path):
+    raise PermissionError(13, "Permission denied", str(path))
 
 
 def test_the_page_shows_the_list():
