@@ -25,7 +25,9 @@ from serving.access_schemas import HandedOut, HeldExport, HeldFile, HeldNotice, 
 
 LINES = ("rejects", "draws")
 """Places whose files are lines about people: those lines are given."""
-NAMED = ("checkpoints", "notebooks", "staging", "files of exports", "inputs", "truth")
+_PUT_HERE = "inputs"
+"""The place of files on no place too: nothing of this service writes them."""
+NAMED = ("checkpoints", "notebooks", "staging", "files of exports", _PUT_HERE, "truth")
 """Places whose files are named, where they name the person."""
 _LONGEST = 2_000_000
 """Bytes up to which a file's lines are read; a larger one is named alone."""
@@ -165,13 +167,15 @@ def parsed(text: str | None) -> Any:
 
 
 def named_files(root: Path, person: str) -> tuple[list[HeldFile], list[str]]:
-    """Return the files of the places that are files which name a person, and those that could not be looked into."""
+    """Return the files of the places that are files, and of no place, which name a person, and those that could not be looked into."""
     wanted, found, unreadable = needles([person]), [], []
-    for path, relative, place in files(root, *LINES, *NAMED):
-        assert place is not None
+    for path, relative, place in files(root):
+        name = _PUT_HERE if place is None else place.name
+        if name not in LINES + NAMED:
+            continue
         try:
             if held_by_file(path, wanted):
-                found.append(HeldFile(place.name, relative, _lines(path, person) if place.name in LINES else []))
+                found.append(HeldFile(name, relative, _lines(path, person) if name in LINES else []))
         except (UnreadableError, OSError):
             unreadable.append(relative)
     return found, unreadable

@@ -23,7 +23,7 @@ from serving.access_schemas import HELD_DATA
 from serving.audit import ACCESS, AuditLog
 from serving.bands import band, cut
 from serving.held_data import ANSWERED, held_data
-from serving.held_rows import LINES, NAMED
+from serving.held_rows import LINES, NAMED, named_files
 from serving.held_scores import nearest_border
 from serving.names import workspace_scores
 from serving.past_scores import TOLERANCE, Why
@@ -357,6 +357,15 @@ def test_a_place_that_nobody_thought_of_is_named_as_not_looked_into(telling, mon
     monkeypatch.setattr("serving.held_data.ANSWERED", {name: how for name, how in ANSWERED.items() if name != "tables"})
     said = {place.place: place.words for place in telling("van:nobody", language="en").checked}
     assert said["tables"] == "not looked into"
+
+
+def test_files_that_somebody_put_anywhere_in_the_workspace_are_named(tmp_path):
+    for path, text in (("backup/members.csv", CANARY), ("list.txt", f"call {CANARY} back"), ("other.txt", "van:nobody")):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    found, unreadable = named_files(tmp_path, CANARY)
+    assert [(file.place, file.path, file.lines) for file in found] == [("inputs", "backup/members.csv", []), ("inputs", "list.txt", [])]
+    assert unreadable == []
 
 
 def test_it_is_told_in_the_persons_language_where_that_is_one_of_ours(telling):
