@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 from sqlalchemy import Connection, func, insert, select
@@ -26,12 +27,15 @@ from features.permission.recipients import queue
 from features.permission.subjects import Subject, Subjects
 from features.permission.use import FORMS, LEDGER_PURPOSES
 from features.tables import CONSENT_EVENTS
+from features.values import EARLIEST, LATEST
 
 EXPLICIT = "gdpr_9_2_a"
 """The legal basis of explicit consent. It counts as such only with the hash of the wording that was shown: a bare opt-in flag is none."""
 CODES = {**{event: code for code, event in enumerate(CONSENT_EVENTS)}, "erased": ERASED}
 PERSON_ID = r"^[A-Za-z0-9_.\-]{1,63}:[^\s\x00-\x1f\x7f]{1,255}$"
 """As imports take them (`features.values.PERSON_ID`)."""
+_UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp", "Zs"})
+"""What imports leave out of ids (`features.values.PERSON_ID`)."""
 _FORMED = ("channel", "legal_basis", "wording_hash", "wording_version", "language")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK = 10_000
@@ -201,22 +205,30 @@ def check(event: Event, now: datetime) -> None:
     """Raise LedgerError, in words without a personal value, for an event that cannot be recorded."""
     if event.event not in CONSENT_EVENTS:
         raise LedgerError(f"event = {event.event!r} is none of {', '.join(CONSENT_EVENTS)}")
-    for name in ("at", "valid_from", "valid_until"):
-        moment = getattr(event, name)
-        if moment is not None and moment.tzinfo is None:
-            raise LedgerError(f"{name} has no time zone: give it in UTC")
-    if event.at > now:
-        raise LedgerError("at lies in the future: an event is recorded when it has happened; for what shall count later give valid_from")
-    if event.valid_until is not None and event.valid_until <= (event.valid_from or event.at):
-        raise LedgerError("valid_until is not after valid_from: it would never count")
+    _check_times(event, now)
     if not re.fullmatch(PERSON_ID, event.person):
         raise LedgerError("person is no id: `system:id`, such as system = van, without spaces")
+    if any(category(character) in _UNSEEN for character in event.person):
+        raise LedgerError("person holds a character that nobody sees, as a copied id may: no row is of such a person, and nobody would be heard")
     if event.purpose not in LEDGER_PURPOSES:
         raise LedgerError(f"purpose = {event.purpose!r} is none of {', '.join(LEDGER_PURPOSES)}")
     for name in _FORMED:
         text = getattr(event, name)
         if text is not None and not re.fullmatch(FORMS[name].pattern, text):
             raise LedgerError(f"{name} is not {FORMS[name].words}: what stands in the ledger stays there")
+
+
+def _check_times(event: Event, now: datetime) -> None:
+    for name in ("at", "valid_from", "valid_until"):
+        moment = getattr(event, name)
+        if moment is not None and moment.tzinfo is None:
+            raise LedgerError(f"{name} has no time zone: give it in UTC")
+        if moment is not None and not EARLIEST <= moment <= LATEST:  # what is no time in UTC could not be read again, and its row stays for good
+            raise LedgerError(f"{name} lies outside of the years {EARLIEST:%Y} to {LATEST:%Y}")
+    if event.at > now:
+        raise LedgerError("at lies in the future: an event is recorded when it has happened; for what shall count later give valid_from")
+    if event.valid_until is not None and event.valid_until <= (event.valid_from or event.at):
+        raise LedgerError("valid_until is not after valid_from: it would never count")
 
 
 def _not_before(connection: Connection, now: datetime) -> datetime:

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -96,9 +96,12 @@ def test_who_says_again_what_they_unsaid_is_heard_in_the_same_moment_too(ledger)
         (replace(GIVEN, valid_until=GIVEN.at), "valid_until is not after valid_from"),
         (replace(GIVEN, valid_from=NOW, valid_until=NOW), "valid_until is not after valid_from"),
         (replace(GIVEN, at=GIVEN.at.replace(tzinfo=None)), "at has no time zone"),
+        (replace(GIVEN, at=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))), "at lies outside of the years 1900 to 9999"),
+        (replace(GIVEN, valid_until=datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))), "valid_until lies outside"),
         (said(purpose="Campaign Messages"), "purpose = 'Campaign Messages' is none of any, political_ads_online, "),
         (said(person="van:1 2"), "person is no id: `system:id`"),
         (said(person="\ufeffvan:1"), "person is no id"),
+        (said(person="van:1\u200b"), "person holds a character that nobody sees"),
         (said(channel=" "), "channel is not the id of a channel"),
         (said(channel="jan@example.org"), "channel is not the id of a channel"),
         (replace(GIVEN, wording_hash="jan@example.org"), "wording_hash is not a hash: .*what stands in the ledger stays there"),
