@@ -42,9 +42,15 @@ def moment(text: str | None) -> datetime:
 
 
 def ids_of(file: Path | None) -> list[str]:
-    """Return the person ids of a file or, without one or for `-`, of standard input: one per line, blank lines left out. Raises BadParameter for none."""
-    text = sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8")
-    ids = [line.strip() for line in text.removeprefix("\ufeff").split("\n") if line.strip()]
+    """Return the person ids of a file or, without one or for `-`, of standard input: one per line, blank lines left out. Raises BadParameter for none.
+
+    Also for what is no UTF-8, of which ids could be others.
+    """
+    try:
+        text = (sys.stdin.buffer.read() if file is None or str(file) == "-" else file.read_bytes()).decode("utf-8")
+    except UnicodeDecodeError:
+        raise typer.BadParameter("the ids are not in UTF-8: save them as UTF-8 text, one per line; nothing was done") from None
+    ids = [line.strip() for line in text.removeprefix("\ufeff").replace("\r", "\n").split("\n") if line.strip()]
     if not ids:
         raise typer.BadParameter("nobody is named: give ids, one per line, on standard input or with --file")
     return ids

@@ -71,6 +71,15 @@ def test_a_file_of_a_spreadsheet_begins_with_a_mark_that_is_no_part_of_an_id(run
     assert lines(run("decide", "--use", "doorstep"))[1:] == [["allowed", "1"], ["objected", "2"]]
 
 
+def test_a_file_that_is_no_utf8_is_refused_in_a_sentence(run, tmp_path):
+    (tmp_path / "ids.txt").write_bytes("van:1\r\n".encode("utf-16"))
+    for result in (run("object", "--file", str(tmp_path / "ids.txt")), run("object", ids="van:1\nvan:José\n".encode("latin-1"))):
+        assert result.exit_code == 2
+        assert "the ids are not in UTF-8" in result.stderr
+        assert "van:1" not in result.stderr
+    assert lines(run("decide", "--use", "doorstep"))[1:] == [["allowed", "3"]]
+
+
 def test_what_forbids_nothing_is_refused(run):
     assert run("object", "--channel", "Email", ids="van:1").exit_code == 2
     assert "is none of any, political_ads_online" in str(run("object", "--purpose", "campaign_mesages", ids="van:1").exception)
