@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -32,7 +33,8 @@ _ALSO = {
     "contest": "contests, competition, prize_draw, sweepstake, sweepstakes, raffle, concours, jeu_concours, wedstrijd, prijsvraag",
     "quiz": "quizzes, quizz, online_quiz",
     "partner": "partners, partner_list, partner_file, partenaire, partenaires",
-    "voter_roll": "voter_rolls, voter_file, voter_list, voters_list, electoral_roll, electoral_register, liste_electorale, listes_electorales, kiezerslijst",
+    "voter_roll": "voter_rolls, voterroll, voter_file, voter_list, voters_list, electoral_roll, electoral_register, liste_electorale, listes_electorales, "
+    "liste_des_electeurs, listes_des_electeurs, kiezerslijst, kiezerslijsten",
 }
 LAW = tuple(_ALSO)
 """The types that the law has rules for."""
@@ -98,7 +100,10 @@ def _of_type(word: str, is_it: Mask, columns: Mapping[str, pa.Array]) -> Iterato
 
 
 def _meant(word: str | None) -> str | None:
-    return None if word is None else _WORD_OF.get(re.sub(r"[^a-z0-9]+", "_", word.lower()).strip("_"))
+    if word is None:
+        return None
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))
+    return _WORD_OF.get(re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_"))
 
 
 def _empty(column: pa.Array) -> Mask:

@@ -59,6 +59,14 @@ def test_where_politics_was_not_shown_nothing_is_stored(check, word):
     assert all("rule L13, source_purpose_missing" in reason for reason in reasons(checked).values())
 
 
+@pytest.mark.parametrize(
+    ("word", "law"), [("Liste électorale", ROLL), ("liste des électeurs", ROLL), ("Kiezerslijsten", ROLL), ("courtier en données", "broker")]
+)
+def test_a_word_is_known_with_its_accents_too(check, word, law):
+    said = reasons(check({**SOURCE, **SHOWN, **OF_AN_ELECTION, "type": word}))
+    assert said == {(2, "type"): f"is another word for {law!r}: write that one, because the rules of law go by it"}
+
+
 def test_a_voter_roll_is_of_an_election_and_ends_with_it(check):
     checked = check(
         {**SOURCE, **OF_AN_ELECTION, "type": ROLL},
