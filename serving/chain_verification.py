@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from features.database import chained
 from features.database.chain import chain_key
-from features.database.schema import ANSWERS
+from features.database.schema import ANSWERS, LEDGER, SUBJECTS, SUPPRESSIONS
 from features.database.store import Store
 from serving.checkpoints import Checkpoint
 
@@ -64,4 +64,20 @@ def verify_chain(
                 return ChainVerification(name, bad=f"{row} {seq} is not the one of {when}: the {name} was written anew with the key, there or before")
     if told > last:
         return ChainVerification(name, bad=f"it ends at event {last}, and an answer of the log was given when it had reached event {told}: its end was cut off")
-    return ChainVerification(name, chained.count(store, name), len(stated))
+    return ChainVerification(name, chained.count(store, name), len(stated), _unheard(store) if name == "ledger" else None)
+
+
+def _unheard(store: Store) -> str | None:
+    """Return whom the ledger speaks of and nobody would hear: rows that lead to people can be deleted without a break in the chain, as an erasure does."""
+    erasures = select(LEDGER.c.subject).where(LEDGER.c.event == "erased")
+    known = LEDGER.outerjoin(SUBJECTS, SUBJECTS.c.number == LEDGER.c.subject)
+    lone = select(func.min(LEDGER.c.seq)).select_from(known).where(SUBJECTS.c.number.is_(None), LEDGER.c.subject.not_in(erasures))
+    with store.read() as connection:
+        event = connection.execute(lone).scalar()
+        erased = connection.execute(select(func.count()).select_from(erasures.distinct().subquery())).scalar_one()
+        kept = connection.execute(select(func.count()).select_from(SUPPRESSIONS)).scalar_one()  # last: it only grows
+    if event is not None:
+        return f"event {event} is of a person whose key was deleted without an erasure: what they said is heard by nobody"
+    if kept < erased:
+        return f"{erased:,} people were erased, and {kept:,} suppressions are there: whose is gone could be imported again"
+    return None

@@ -141,3 +141,16 @@ def test_another_key_is_told_and_where_there_is_nothing_nothing_is_said(kept, na
     empty = Store(f"sqlite:///{tmp_path / 'empty.db'}")
     assert list(verify_chain(empty, b"s" * 32, name).words()) == []
     empty.close()
+
+
+def test_rows_that_lead_to_people_and_are_gone_without_an_erasure_are_missed(kept):
+    _, store, secret = kept
+    ledger = Ledger(store, secret)
+    with store.write(serial=True) as connection:
+        ledger.erase(connection, "van:1", now=NOW, door="command")
+    assert verify_chain(store, secret, "ledger").holds, "an erasure leaves no gap"
+    attack(store, "suppressions", "DELETE FROM suppressions")
+    assert verify_chain(store, secret, "ledger").bad == "1 people were erased, and 0 suppressions are there: whose is gone could be imported again"
+    with store.write() as connection:
+        connection.exec_driver_sql("DELETE FROM subjects WHERE number = 3")
+    assert verify_chain(store, secret, "ledger").bad == ("event 3 is of a person whose key was deleted without an erasure: what they said is heard by nobody")
