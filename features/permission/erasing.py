@@ -24,6 +24,7 @@ from sqlalchemy import make_url, select
 
 from features.database.schema import SUPPRESSIONS
 from features.database.store import Store, StoreError
+from features.engine import clear_left_behind
 from features.history import History, HistoryError
 from features.permission.certificate import Erased, Looked, TrainedModel, certificate, missing
 from features.permission.exports import recipients_of
@@ -106,6 +107,7 @@ def erase_people(
         learned = _learned(what, history, listed)
         told("deleting rows from the tables", 0.1)
         history.delete_people(people)
+        clear_left_behind()
         told("taking rows out of the vectors", 0.3)
         left = erase_from_vectors(workspace.vectors, people).both(erase_from_vectors(workspace.own_vectors, people))
         told("taking lines out of files", 0.4)
@@ -243,7 +245,10 @@ def _masked(paths: Sequence[str], people: Sequence[str]) -> tuple[str, ...]:
 
 def _beyond(workspace: Workspace) -> tuple[str, ...]:
     """Return what lies outside of the folder, where no file can be looked into."""
-    beyond = ["copies outside of the workspace: backups, and files that somebody took elsewhere"]
+    beyond = [
+        "copies outside of the workspace: backups, and files that somebody took elsewhere",
+        "temporary files of commands that are at work, until these end",
+    ]
     for words, url, default in (
         ("the SQL store", workspace.database_url, f"sqlite:///{workspace.root / 'audience.db'}"),
         ("the tracking store", workspace.tracking_url, f"sqlite:///{workspace.root / 'mlflow.db'}"),
