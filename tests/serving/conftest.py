@@ -192,7 +192,7 @@ def made(tmp_path_factory):
 def copied(made, tmp_path):
     """A workspace of one's own to break."""
     root = tmp_path / "workspace"
-    shutil.copytree(made.workspace.root, root, ignore=shutil.ignore_patterns("audience.db*", "database.id"))
+    shutil.copytree(made.workspace.root, root, ignore=shutil.ignore_patterns("audience.db*", "database.id", "audit"))
     return Workspace.open(root)
 
 
