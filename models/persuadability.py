@@ -9,7 +9,6 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,6 +22,7 @@ from models.metrics import Estimate
 from models.nuisance import CONTROL, Nuisances, Progress, Trial, aipw_scores, cross_fit
 from models.uplift_evaluation import Evaluation, evaluate
 from models.uplift_halves import half_sample_estimates
+from models.uplift_intervals import UpliftInterval
 from models.uplift_metrics import best_linear_predictor, unit_weights
 
 Floats = NDArray[np.float64]
@@ -61,7 +61,7 @@ class Persuadability(BaseEstimator):
     ----------
     booster_ : lgb.Booster, the final model of τ, before shrinkage.
     ate_, slope_ : Estimate, average effect and calibration slope out of fold (the slope as estimated, before clipping).
-    covariance_ : (2, 2) of (ate, slope), clustered on the assignment unit. mean_ : weighted mean of τ in training.
+    interval_ : UpliftInterval, the average effect of people by prediction. mean_ : weighted mean of τ in training.
     shares_ : (parts,) of the boosters that were blended, for a stack (dr, x, t); 1 for any other learner. Absent from a loaded model.
     columns_ : tuple of str. n_rows_, n_groups_, n_missing_ : int, rows, assignment units, rows without an outcome.
     out_of_fold_ : DataFrame (n rows, X's index): raw (τ), uplift (τ*), score (Γ), baseline and treated (expected outcomes), group (code),
@@ -158,8 +158,10 @@ class Persuadability(BaseEstimator):
         raw, self.shares_ = stacked(judged, scores, trial.folds, trial.weight) if len(parts) > 1 else (judged[:, 0], np.ones(1))
         line = best_linear_predictor(raw, scores, folds=trial.folds, groups=trial.groups, sample_weight=trial.weight, coverage=self.coverage)
         self.booster_ = blend([self._final(rows, everyone, target(part, nuisances.own(), trial, arm)) for part in parts], self.shares_.tolist())
-        self.mean_ = float(np.average(rows.predict(self.booster_, everyone), weights=trial.weight))
-        self.ate_, self.slope_, self.covariance_ = line.average, line.slope, line.covariance
+        served = rows.predict(self.booster_, everyone)
+        self.mean_ = float(np.average(served, weights=trial.weight))
+        self.ate_, self.slope_ = line.average, line.slope
+        self.interval_ = UpliftInterval.fit(served, raw, scores, folds=trial.folds, groups=trial.groups, weight=trial.weight, coverage=self.coverage)
         self.n_rows_, self.n_groups_, self.n_missing_ = len(everyone), int(trial.groups.max()) + 1, int((~trial.observed).sum())
         self.nuisances_, self.out_of_fold_ = nuisances, self._judged(nuisances, raw, scores, arm)
 
@@ -178,16 +180,11 @@ class Persuadability(BaseEstimator):
     def predict_interval(self, X: pd.DataFrame) -> Floats:
         """Return low and high (n, 2), with `coverage`, of the average effect among people with this prediction.
 
-        τ* ± z·√(V(ATE) + 2·d·Cov(ATE, slope) + d²·V(slope)) with d = τ - mean τ, clustered on the assignment unit. It is no interval
-        for the one person, whose own effect nobody observes.
+        They come from the effects found among groups of people with neighbouring predictions (`models.uplift_intervals`), not from the line that τ* lies on,
+        and hold τ*. It is no interval for the one person, whose own effect nobody observes.
         """
         raw = self.predict_raw(X)
-        deviation = raw - self.mean_
-        (average, joint), (_, slope) = self.covariance_
-        variance = average + 2 * deviation * joint + deviation**2 * slope
-        reach = float(stats.norm.ppf(0.5 + self.coverage / 2)) * np.sqrt(np.maximum(variance, 0.0))
-        uplift = self._shrink(raw)
-        return np.column_stack([uplift - reach, uplift + reach])
+        return self.interval_.around(raw, self._shrink(raw))
 
     def contributions(self, X: pd.DataFrame) -> Contributions:
         """Return exact TreeSHAP contributions to `predict_uplift`: base (n,) + values (n, F) summed over columns is τ*."""
@@ -221,7 +218,7 @@ class Persuadability(BaseEstimator):
             "columns": list(self.columns_),
             "ate": self.ate_.to_state(),
             "slope": self.slope_.to_state(),
-            "covariance": self.covariance_.tolist(),
+            "interval": self.interval_.to_state(),
             "mean": self.mean_,
             "n_rows": self.n_rows_,
             "n_groups": self.n_groups_,
@@ -235,12 +232,13 @@ class Persuadability(BaseEstimator):
         model.booster_ = booster
         model._name_columns(tuple(str(name) for name in state["columns"]))
         model.ate_, model.slope_ = Estimate.from_state(state["ate"]), Estimate.from_state(state["slope"])
-        model.covariance_, model.mean_ = np.array(state["covariance"], dtype=np.float64), float(state["mean"])
+        if "interval" not in state:
+            raise ValueError("the model is of an earlier release, which stored no intervals by group: train it again")
+        model.interval_, model.mean_ = UpliftInterval.from_state(state["interval"]), float(state["mean"])
         model.n_rows_, model.n_groups_ = int(state["n_rows"]), int(state["n_groups"])
         check_columns(booster.feature_name(), model.columns_)
-        numbers = np.array([model.mean_, model.ate_.value, model.slope_.value, *model.covariance_.ravel()])
-        if model.covariance_.shape != (2, 2) or not np.isfinite(numbers).all():
-            raise ValueError("average effect, slope and mean must be finite, their covariance of shape (2, 2)")
+        if not np.isfinite([model.mean_, model.ate_.value, model.slope_.value]).all():
+            raise ValueError("average effect, slope and mean must be finite")
         return model
 
     def _name_columns(self, columns: tuple[str, ...]) -> None:

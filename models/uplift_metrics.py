@@ -63,12 +63,11 @@ class Curve:
 class Line:
     """The best linear predictor of Γ from predicted uplift τ: Γ ≈ average + slope·(τ - mean of τ).
 
-    `covariance` (2, 2) is that of (average, slope). A slope of 1 says the predicted differences are real, 0 that they are noise.
+    A slope of 1 says the predicted differences are real, 0 that they are noise.
     """
 
     average: Estimate
     slope: Estimate
-    covariance: Floats
 
 
 def average_effect(scores: ArrayLike, *, groups: Any = None, sample_weight: ArrayLike | None = None, coverage: float = 0.90) -> Estimate:
@@ -170,8 +169,7 @@ def line(sample: Sample, tau: Floats, folds: Floats, coverage: float) -> Line:
         residual = sample.gamma - _group_means(sample.gamma, fold, sample.weight)
         value = float(sample.weight @ (deviation * residual) / len(tau) / spread)
         slope = Influence(value, sample.totals(sample.weight * deviation * (residual - value * deviation) / spread))
-    covariance = sample.covariance(average, slope)
-    return Line(sample.estimate("ate", average, coverage), sample.estimate("slope", slope, coverage), covariance)
+    return Line(sample.estimate("ate", average, coverage), sample.estimate("slope", slope, coverage))
 
 
 def percentile_ranks(score: ArrayLike, *, folds: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Floats:

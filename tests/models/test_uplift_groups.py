@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.uplift_groups import LEAST_UNITS, effects_by_value, gates
+from models.uplift_groups import LEAST_UNITS, STRETCH, effects_by_value, gates
 from models.uplift_metrics import average_effect
 
 N_ROWS, N_UNITS = 1000, 200
@@ -54,6 +54,7 @@ def test_groups_are_means_over_people_ranked_within_folds(sample):
     np.testing.assert_allclose(found.effect, [scores[group == number].mean() for number in range(5)], atol=1e-12)
     np.testing.assert_allclose(found.predicted, [shifted[group == number].mean() for number in range(5)], atol=1e-10)
     np.testing.assert_allclose(found.se, np.sqrt(np.diag(found.covariance)))
+    np.testing.assert_allclose([found.effect - found.low, found.high - found.effect], STRETCH * 1.6448536 * found.se[None].repeat(2, axis=0))
     assert found.difference.se == pytest.approx(np.sqrt(np.array([-1, 0, 0, 0, 1]) @ found.covariance @ np.array([-1, 0, 0, 0, 1])))
     json.dumps(found.to_state(), allow_nan=False)
 
