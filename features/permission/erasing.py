@@ -254,7 +254,7 @@ def _beyond(workspace: Workspace) -> tuple[str, ...]:
         ("the tracking store", workspace.tracking_url, f"sqlite:///{workspace.root / 'mlflow.db'}"),
     ):
         if url != default:
-            beyond.append(f"{words}, which is kept elsewhere ({_scheme(url)}); it is not given any id")
+            beyond.append(f"{words}, which is kept elsewhere ({_scheme(url)}); it is not given any id, and its own logs and copies may hold what was deleted")
     return tuple(beyond)
 
 

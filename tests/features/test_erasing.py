@@ -6,6 +6,7 @@ import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -148,6 +149,12 @@ def test_files_that_somebody_put_there_are_named_and_left(workspace, store):
     document = json.loads(done.path.read_text())
     assert not document["complete"]
     assert document["not_complete"] == [f"the id still stands in {path}" for path in done.erased.found]
+
+
+def test_a_database_elsewhere_is_said_to_keep_logs_of_its_own(tmp_path):
+    elsewhere = SimpleNamespace(root=tmp_path, database_url="postgresql+psycopg://us:secret@host/audience", tracking_url=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    *_, said = erasing._beyond(elsewhere)
+    assert said == ("the SQL store, which is kept elsewhere (postgresql); it is not given any id, and its own logs and copies may hold what was deleted")
 
 
 def test_rows_behind_a_link_go_too(workspace, store, tmp_path):
