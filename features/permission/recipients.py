@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, literal, or_, select, update
 
 from features.database.schema import EXPORT_PEOPLE, EXPORTS, LEDGER, NOTICES, SUBJECTS, UtcTime
 from features.database.store import Store
@@ -64,16 +64,31 @@ def queue(connection: Connection, events: Iterable[str], *, after: int, now: dat
 def _queue(connection: Connection, use: str, after: int, now: datetime) -> int:
     spoken = select(SUBJECTS.c.token, LEDGER.c.event).join(SUBJECTS, SUBJECTS.c.number == LEDGER.c.subject)
     theirs = spoken.where(LEDGER.c.seq > after, _counts(Use(**json.loads(use)))).distinct().subquery("theirs")
-    there = exists().where(NOTICES.c.reference == EXPORT_PEOPLE.c.reference, NOTICES.c.reason == theirs.c.event)
     found = (
         select(EXPORT_PEOPLE.c.reference, theirs.c.event, literal(now, UtcTime()))
         .select_from(theirs)
         .join(EXPORT_PEOPLE, EXPORT_PEOPLE.c.person == theirs.c.token)
         .join(EXPORTS, EXPORTS.c.export_id == EXPORT_PEOPLE.c.export_id)
-        .where(EXPORTS.c.use == use, ~there)
+        .where(EXPORTS.c.use == use, ~_noted(theirs.c.event))
     )
     statement = insert(NOTICES).from_select(["reference", "reason", "at"], found)
     return int(connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount)
+
+
+def missing(connection: Connection) -> Counter[str]:
+    """Return by reason how many notices are not there that `queue` put into the queue; those of a purge follow from nothing that is stored.
+
+    Who is in an export was known when it was written down, so whoever is no more was erased since.
+    """
+    erased = select(func.count()).select_from(EXPORT_PEOPLE).where(EXPORT_PEOPLE.c.person.not_in(select(SUBJECTS.c.token)), ~_noted(literal("erased")))
+    found = Counter(erased=connection.execute(erased).scalar_one())
+    for use in connection.execute(select(EXPORTS.c.use).distinct()).scalars().all():
+        joined = EXPORTS.join(EXPORT_PEOPLE, EXPORT_PEOPLE.c.export_id == EXPORTS.c.export_id).join(SUBJECTS, SUBJECTS.c.token == EXPORT_PEOPLE.c.person)
+        spoke = joined.join(LEDGER, and_(LEDGER.c.subject == SUBJECTS.c.number, LEDGER.c.seq > EXPORTS.c.ledger))
+        query = select(LEDGER.c.event, func.count(EXPORT_PEOPLE.c.reference.distinct()).label("rows")).select_from(spoke).group_by(LEDGER.c.event)
+        rows = connection.execute(query.where(EXPORTS.c.use == use, _counts(Use(**json.loads(use))), ~_noted(LEDGER.c.event)))
+        found.update({row.event: row.rows for row in rows})
+    return +found
 
 
 def queue_purged(connection: Connection, tokens: Sequence[str], *, now: datetime) -> Counter[str]:
@@ -99,6 +114,11 @@ def _handed_out(connection: Connection, tokens: Sequence[str]) -> list[Any]:
     query = select(EXPORT_PEOPLE.c.reference, EXPORTS.c.recipient, NOTICES.c.notice_id).select_from(joined).where(NOTICES.c.told_at.is_(None))
     parts = (tokens[begin : begin + _CHUNK] for begin in range(0, len(tokens), _CHUNK))
     return [row for part in parts for row in connection.execute(query.where(EXPORT_PEOPLE.c.person.in_(part)))]
+
+
+def _noted(reason: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return whether a row of an export is in the queue for that reason."""
+    return exists().where(NOTICES.c.reference == EXPORT_PEOPLE.c.reference, NOTICES.c.reason == reason)
 
 
 def _counts(use: Use) -> ColumnElement[bool]:

@@ -5,14 +5,19 @@ from datetime import UTC, datetime
 
 import pytest
 
+from features.database.schema import EXPORTS
 from features.database.store import Store
 from features.permission.ledger import Event, Ledger
+from features.permission.recipients import tell, waiting
 from features.permission.register import Register
 from features.workspace import Workspace
 from serving.audit import Answer, AuditLog
 from serving.chain_verification import verify_chain
 from serving.checkpoint_files import keep
 from serving.checkpoints import Checkpoint, CheckpointError, Signer
+from serving.exporting import Asked, export
+from tests.serving.members import DOORS
+from tests.serving.ruled import erase, say
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ROWS = {"ledger": "events", "register": "entries"}
@@ -45,7 +50,7 @@ def add(store, secret, name, count, start=0):
 def attack(store, name, statement):
     with store.write() as connection:
         for verb in ("update", "delete"):
-            connection.exec_driver_sql(f"DROP TRIGGER {name}_no_{verb}")
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}_no_{verb}")
         connection.exec_driver_sql(statement)
 
 
@@ -154,3 +159,34 @@ def test_rows_that_lead_to_people_and_are_gone_without_an_erasure_are_missed(kep
     with store.write() as connection:
         connection.exec_driver_sql("DELETE FROM subjects WHERE number = 3")
     assert verify_chain(store, secret, "ledger").bad == ("event 3 is of a person whose key was deleted without an erasure: what they said is heard by nobody")
+
+
+def test_exports_their_people_and_what_their_recipients_are_told_of_are_as_in_register_and_ledger(server, tmp_path):
+    def bad():
+        assert verify_chain(server.store, server.key, "ledger").holds
+        return verify_chain(server.store, server.key, "register").bad
+
+    say(server.workspace, "van:0001", "objected", "any")
+    for name in ("first", "second"):
+        export(server, server.reloader.current, Asked(DOORS, ["affinity:housing"], "Print shop X", "A. Name", tmp_path / f"{name}.csv"))
+    assert (bad(), waiting(server.store)) == (None, []), "what was said before is told to nobody"
+    for event, purpose in (("objected", "any"), ("withdrawn", "campaign_messages"), ("withdrawn", "fundraising")):
+        say(server.workspace, "van:0002", event, purpose)
+    erase(server.workspace, "van:0003")
+    tell(server.store, waiting(server.store)[:3], by="A. Name", now=NOW)
+    assert bad() is None, "what is done by the law is no gap"
+    first, second = (entry.seq for entry in Register(server.store, server.key).entries("export"))
+    copied = ", ".join(column.name for column in EXPORTS.columns if column.name != "export_id")
+    of_second = f"WHERE export_id = (SELECT json_extract(body, '$.export_id') FROM register WHERE seq = {second})"
+    for table, statement, told in (  # what is looked for first is done last
+        ("notices", "DELETE FROM notices", "the queue to recipients lacks notices of rows that have to go: 2 erased, 2 objected, 2 withdrawn"),
+        ("exports", f"INSERT INTO exports (export_id, {copied}) SELECT 'x', {copied} FROM exports LIMIT 1", "1 exports are in no entry: they were put in"),
+        ("export_people", f"DELETE FROM export_people {of_second}", f"entry {second} is of 599 people, and 0 rows say who is in its export"),
+        ("exports", "UPDATE exports SET recipient = 'Nobody', approver = 'Me'", f"the export of entry {first} was changed: recipient, approver"),
+        ("exports", f"UPDATE exports SET at = 'never' {of_second}", "an export holds what cannot stand in it (ValueError)"),
+        ("exports", f"DELETE FROM exports {of_second}", f"the export of entry {first} was changed: recipient, approver"),
+        ("export_people", "DELETE FROM export_people", f"the export of entry {first} was changed: recipient, approver"),
+        ("exports", "DELETE FROM exports", f"the export of entry {first} was deleted: nobody could say to whom their data were handed out"),
+    ):
+        attack(server.store, table, statement)
+        assert bad() == told

@@ -27,6 +27,7 @@ from features.workspace import Workspace, WorkspaceError
 from models import artefact
 from serving import exporting
 from serving.bulk import Scoring
+from serving.chain_verification import verify_chain
 from serving.commands import app
 from serving.exporting import Asked, ExportError, export
 from serving.problems import Problem
@@ -222,6 +223,7 @@ def test_whoever_speaks_at_any_moment_is_either_not_in_the_file_or_told_of(serve
         assert {person for person, seq in said if seq > last} == {person for person, _ in said} & held.keys()
         assert {held[person] for person, seq in said if seq > last} == set(held.values()) & told
     assert len(said) > 3
+    assert verify_chain(server.store, server.key, "register").holds
 
 
 def test_whoever_speaks_when_the_file_is_written_is_not_in_it_when_it_is_handed_out(server, folder, monkeypatch):
@@ -471,6 +473,11 @@ def test_it_is_the_same_on_postgresql(membered, tmp_path, folder, new_postgres, 
         erase(workspace, "van:0200")
         assert [notice.reason for notice in waiting(server.store)] == ["erased"]
         assert verify(server.store, server.key, [], []).holds
+        say(workspace, "van:0201", "objected", "any")
+        assert verify_chain(server.store, server.key, "register").holds
+        with server.store.write() as connection:
+            connection.exec_driver_sql("DELETE FROM notices")
+        assert verify_chain(server.store, server.key, "register").bad.endswith(": 1 erased, 1 objected")
 
 
 def test_what_the_log_says_of_an_export_can_be_made_again(server, folder):
