@@ -310,4 +310,8 @@ def _micros(moment: datetime) -> int:
 
 
 def _time(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
+    return _EPOCH + timedelta(microseconds=min(max(micros, _FIRST), _LAST))
+
+
+_FIRST, _LAST = _micros(datetime.min.replace(tzinfo=UTC)), _micros(datetime.max.replace(tzinfo=UTC))
+"""The ends of time. Rows of before times were checked may lie up to a day beyond them, and stay as they are: read as the ends, they still can be told."""

@@ -87,6 +87,18 @@ def test_who_says_again_what_they_unsaid_is_heard_in_the_same_moment_too(ledger)
     assert ledger.append([said(days=0, person="van:2")] * 2, now=NOW, door="http").duplicate == 1, "said twice at once is said once"
 
 
+def test_a_row_with_a_time_that_is_none_in_utc_can_still_be_told(ledger, monkeypatch):
+    monkeypatch.setattr("features.permission.ledger.check", lambda event, now: None)  # as rows were stored before times were checked
+    before, after = (timezone(timedelta(hours=hours)) for hours in (14, -12))
+    odd = replace(GIVEN, at=datetime(1, 1, 1, tzinfo=before), valid_until=datetime(9999, 12, 31, 23, 59, 59, tzinfo=after))
+    ledger.append([odd], now=NOW, door="http")
+    (recorded,) = ledger.of_person("van:1")
+    assert (recorded.said.at, recorded.said.valid_until) == (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+    assert replace(recorded.said, at=odd.at, valid_until=odd.valid_until) == odd
+    assert ledger.events().until_us.max() < NEVER
+    assert ledger.first_break() is None, "the row itself is as it was"
+
+
 @pytest.mark.parametrize(
     ("event", "message"),
     [
