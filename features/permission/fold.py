@@ -8,7 +8,8 @@ An event counts from `from_us` on, whatever it is; a `given` counts until before
 - A consent is ended by a later refusal, withdrawal or expiry. `expired` ends a consent and lifts nothing.
 - A refusal or withdrawal stands until a later `given`; an objection until a later `given` that is explicit. Where that one ends, the objection stands again.
 - In a political use an objection to one political purpose is one to all (rule L18).
-- An erasure stands until a later `given` that is explicit, for whatever purpose.
+- An erasure stands until a later `given` that is explicit, for whatever purpose. No door records one (`Ledger.append` leaves out who was erased), and rule L19
+  forbids whoever is suppressed: an erasure ends for no id.
 - A use with a channel looks at events for that channel and for `any`. For a use without one, consent to any one channel is consent, ended by what ends it on
   that channel or on all; objections, refusals and withdrawals for a single channel forbid nothing.
 """
