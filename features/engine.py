@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -15,29 +10,13 @@ import duckdb
 import pyarrow as pa
 
 from features import query
+from features.spill import Spill
 
 THREADS = 2
 MEMORY_LIMIT = "2GB"
 """Beyond this DuckDB spills to a temporary folder."""
 
-_PREFIX = "audience-spill-"
 BATCH_ROWS = 262_144
-
-
-def clear_left_behind() -> None:
-    """Remove temporary folders of processes that were killed: people's rows may have been spilled into them."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        try:
-            descriptor = os.open(folder, os.O_RDONLY)
-        except OSError:
-            continue  # it went meanwhile, or is another user's
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            pass  # somebody is at work
-        finally:
-            os.close(descriptor)
 
 
 class Engine:
@@ -46,15 +25,12 @@ class Engine:
     dialect: query.Dialect = "duckdb"
 
     def __init__(self, *, threads: int = THREADS, memory_limit: str = MEMORY_LIMIT) -> None:
-        clear_left_behind()
-        self._folder = tempfile.mkdtemp(prefix=_PREFIX)
-        self._held = os.open(self._folder, os.O_RDONLY)
-        fcntl.flock(self._held, fcntl.LOCK_EX)  # until this process ends, however it ends: what nobody holds was left behind
+        self._spill = Spill()
         self._connection = duckdb.connect(
             config={
                 "threads": threads,
                 "memory_limit": memory_limit,
-                "temp_directory": self._folder,
+                "temp_directory": str(self._spill.path),
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 "allow_community_extensions": False,
@@ -72,10 +48,7 @@ class Engine:
     def close(self) -> None:
         """Close the connection and remove the temporary folder."""
         self._connection.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        if self._held >= 0:
-            os.close(self._held)
-            self._held = -1
+        self._spill.close()
 
     def files(self, name: str, paths: Sequence[str], columns: Mapping[str, tuple[str, str]]) -> None:
         """Make the relation `name` from Parquet files; `columns` maps each of its columns to (source column, SQL type).

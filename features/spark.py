@@ -9,7 +9,6 @@ import importlib
 import json
 import re
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -25,6 +24,7 @@ from features.context import Context
 from features.grouped import Grouped, group
 from features.query import Dialect
 from features.relations import StoredTables
+from features.spill import Spill
 from features.vectors import Progress, Vectors, VectorsError
 from features.vocabulary import Vocabulary
 
@@ -85,8 +85,8 @@ class Spark:
             warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
             importlib.import_module("pyspark.testing.utils")
         running = SparkSession.getActiveSession()
-        self._folder = None if running else tempfile.mkdtemp(prefix="audience-spark-")
-        self._session = (running or _start(SparkSession.builder, master, memory, str(self._folder), config or {})).newSession()
+        self._spill = None if running else Spill()
+        self._session = (_start(SparkSession.builder, master, memory, self._spill, config or {}) if self._spill else running).newSession()
         for name, value in _SESSION.items():
             self._session.conf.set(name, value)
         self._kept: dict[str, Any] = {}
@@ -100,10 +100,10 @@ class Spark:
     def close(self) -> None:
         """Forget what was kept; end the session and its Java process, and remove its temporary folder, unless they were there before."""
         self.release()
-        if self._folder is not None:
+        if self._spill is not None:
             _stop(self._session)
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+            self._spill.close()
+            self._spill = None
 
     def files(self, name: str, paths: Sequence[str], columns: Mapping[str, tuple[str, str]]) -> None:
         """Make the relation `name` from Parquet files, as `Engine.files` does; a path may name any location that Spark reads."""
@@ -273,8 +273,9 @@ def _batches(spark: Spark, made: Grouped) -> Iterator[tuple[int, pa.Table]]:
         yield first, found
 
 
-def _start(builder: Any, master: str, memory: str, folder: str, config: Mapping[str, str]) -> Any:
+def _start(builder: Any, master: str, memory: str, spill: Spill, config: Mapping[str, str]) -> Any:
     """Return a new session; raises SparkError where Java is missing."""
+    folder = str(spill.path)
     log = Path(folder, "log4j2.properties")
     log.write_text(_LOG, encoding="utf-8")
     java = f"-Djava.io.tmpdir={folder} -XX:-UsePerfData -Dlog4j2.configurationFile=file:{log}"
@@ -289,7 +290,7 @@ def _start(builder: Any, master: str, memory: str, folder: str, config: Mapping[
     try:
         return builder.getOrCreate()
     except Exception as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        spill.close()
         hint = "" if shutil.which("java") else "; there is no `java` on the PATH: install Java 17, such as the package openjdk-17-jre-headless"
         raise SparkError(f"Spark did not start at {master} ({type(error).__name__}){hint}") from error
 

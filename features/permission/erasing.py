@@ -24,7 +24,6 @@ from sqlalchemy import make_url, select
 
 from features.database.schema import SUPPRESSIONS
 from features.database.store import Store, StoreError
-from features.engine import clear_left_behind
 from features.history import History, HistoryError
 from features.permission.certificate import Erased, Looked, TrainedModel, certificate, missing
 from features.permission.exports import recipients_of
@@ -36,6 +35,7 @@ from features.permission.scanning import UnreadableError, held_by_file, needles,
 from features.permission.signing import signed
 from features.permission.striking import strike_lines, strike_rows
 from features.published import VectorsError
+from features.spill import clear_left_behind
 from features.vectors_erasure import erase_from_vectors
 from features.workspace import Workspace
 

@@ -1,6 +1,5 @@
 """DuckDB in this process: bounded, nothing loaded from outside, columns that files lack are null."""
 
-import tempfile
 from pathlib import Path
 
 import duckdb
@@ -8,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.engine import Engine, clear_left_behind
+from features.engine import Engine
 
 COLUMNS = {"who": ("person_id", "VARCHAR"), "at_us": ("at", "EPOCH_US"), "amount": ("value", "DOUBLE")}
 
@@ -91,16 +90,3 @@ def test_the_temporary_folder_goes_with_the_engine():
         folder = Path(engine.table("SELECT current_setting('temp_directory') AS folder").column("folder")[0].as_py())
         assert folder.is_dir()
     assert not folder.exists()
-
-
-def test_what_a_killed_process_spilled_is_removed_and_what_is_in_use_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    left = tmp_path / "audience-spill-killed"
-    left.mkdir()
-    (left / "duckdb_temp_storage-0.tmp").write_bytes(b"van:0001")
-    with Engine():
-        (mine,) = tmp_path.iterdir()
-        assert mine != left
-        clear_left_behind()
-        assert mine.exists()
-    assert list(tmp_path.iterdir()) == []
