@@ -44,9 +44,10 @@ DAY = 86_400_000_000
 PURPOSES = ("political_ads_online", "campaign_messages", "member_information", "research", "any")
 CHANNELS = ("any", "email", "sms")
 TYPES = ("membership", "petition", "newsletter", "contest", "broker", "voter_roll", "rented_list", "employer_file")
+ELECTIONS = ("fr-2026-03", "fr-2027-04", None)
 USES = {
     "a party online": Use(purpose="political_ads", channel_class="online_targeted", sponsor_type="political_actor", jurisdiction="fr"),
-    "a union at the door": Use(purpose="member_information", channel_class="offline", sponsor_type="union", jurisdiction="fr"),
+    "a union at the door": Use(purpose="member_information", channel_class="offline", sponsor_type="union", jurisdiction="fr", election=ELECTIONS[0]),
 }
 READY = Preconditions(dpia="2026-01", risk_assessment=date(2026, 1, 15))
 RUNS, SAMPLE, SINGLES = 3, 20_000, 2_000
@@ -68,7 +69,7 @@ def sources(count: int, random: np.random.Generator) -> Sources:
         flags[1],
         flags[2],
         expires,
-        (None,) * count,
+        tuple(ELECTIONS[place] for place in random.integers(0, len(ELECTIONS), count)),
     )
 
 
@@ -117,9 +118,9 @@ def base(people: int, seed: int) -> Facts:
 def as_dicts(facts: Facts, rows: np.ndarray) -> list[dict[str, Any]]:
     """Return the people in those rows as dicts, each with the dict of their source and a list of dicts of their events."""
     all_of_it, events = facts.sources, facts.events
-    keys = ("type", "how", "stated", "supports", "notice", "expires")
+    keys = ("type", "how", "stated", "supports", "notice", "expires", "election")
     columns = (all_of_it.types, all_of_it.collected_how, all_of_it.political_purpose_stated, all_of_it.supports_sponsor, all_of_it.has_notice)
-    known = [dict(zip(keys, values, strict=True)) for values in zip(*columns, all_of_it.expires_us.tolist(), strict=True)]
+    known = [dict(zip(keys, values, strict=True)) for values in zip(*columns, all_of_it.expires_us.tolist(), all_of_it.elections, strict=True)]
     first, end = (np.searchsorted(events.subject, facts.subject[rows], side=side) for side in ("left", "right"))
     people = []
     for row, start, stop in zip(rows.tolist(), first.tolist(), end.tolist(), strict=True):
@@ -186,7 +187,7 @@ def one_by_one(person: dict[str, Any], use: Use) -> str:
         "forbidden_source": source["type"] in {"public_authority_file", "employer_file", "scraped_public"},
         "third_party_source": online and elsewhere,
         "source_purpose_missing": source["type"] in {"broker", "contest", "quiz", "partner"} and (online or not (source["stated"] and source["notice"])),
-        "roll_expired": source["type"] == "voter_roll" and expired,
+        "roll_expired": source["type"] == "voter_roll" and (expired or use.election is None or source["election"] != use.election),
         "source_expired": expired,
         "not_informed": elsewhere and person["informed"] > AT_US and person["joined"] <= AT_US - 31 * DAY,
         "no_live_political_consent": online and use.political and not said["explicit"],
