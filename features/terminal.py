@@ -46,11 +46,17 @@ def ids_of(file: Path | None) -> list[str]:
 
     Also for what is no UTF-8, of which ids could be others.
     """
+    return list(numbered_ids(file).values())
+
+
+def numbered_ids(file: Path | None) -> dict[int, str]:
+    """Return the person ids by the number of their line, from 1 on, as `ids_of` reads them."""
     try:
         text = (sys.stdin.buffer.read() if file is None or str(file) == "-" else file.read_bytes()).decode("utf-8")
     except UnicodeDecodeError:
         raise typer.BadParameter("the ids are not in UTF-8: save them as UTF-8 text, one per line; nothing was done") from None
-    ids = [line.strip() for line in text.removeprefix("\ufeff").replace("\r", "\n").split("\n") if line.strip()]
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    ids = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip()}
     if not ids:
         raise typer.BadParameter("nobody is named: give ids, one per line, on standard input or with --file")
     return ids

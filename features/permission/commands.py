@@ -12,7 +12,7 @@ import typer
 
 from features.permission import purge_commands, recipient_commands, register_commands
 from features.permission.use import ACTIVITIES, ANY
-from features.terminal import HERE, Folder, ids_of, moment, now, table
+from features.terminal import HERE, Folder, ids_of, moment, now, numbered_ids, table
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def consent(
     opened, present, ends = Workspace.open(workspace), now(), None if until is None else moment(until)
     happened = present if at is None else moment(at)
     said = {"legal_basis": basis, "wording_hash": wording, "wording_version": version, "language": language, "evidence": evidence}
-    _record(opened, [Event(person, event, purpose, channel, happened, None, ends, **said) for person in ids_of(file)], present)
+    _record(opened, [Event(person, event, purpose, channel, happened, None, ends, **said) for person in _people(file)], present)
 
 
 @app.command(name="object")
@@ -64,7 +64,7 @@ def object_(purpose: Purpose = ANY, channel: Channel = ANY, file: Ids = None, wo
     from features.permission.ledger import Event
 
     opened, present = Workspace.open(workspace), now()
-    _record(opened, [Event(person, "objected", purpose, channel, present) for person in ids_of(file)], present)
+    _record(opened, [Event(person, "objected", purpose, channel, present) for person in _people(file)], present)
 
 
 @app.command()
@@ -171,13 +171,26 @@ def _number(event: int) -> str:
     return "" if event < 0 else str(event)
 
 
+def _people(file: Path | None) -> list[str]:
+    """Return the ids of a file or standard input. Raises BadParameter with the number of the first line that is none, never with the line."""
+    from features.permission.ledger import LedgerError, check_person
+
+    found = numbered_ids(file)
+    for line, person in found.items():
+        try:
+            check_person(person)
+        except LedgerError as error:
+            raise typer.BadParameter(f"line {line:,}: {error}. Nothing was recorded") from None
+    return list(found.values())
+
+
 def _record(workspace: Workspace, events: list[Event], present: datetime) -> None:
     from features.permission.ledger import Ledger
     from features.permission.opening import opened
 
     known = [ANY, *(channel.id for channel in workspace.vocabulary.channels)]
-    if unknown := sorted({event.channel for event in events} - set(known)):
-        raise typer.BadParameter(f"channel {unknown[0]!r} is none of {', '.join(known)}")
+    if wrong := sorted({event.channel for event in events} - set(known)):
+        raise typer.BadParameter(f"channel {wrong[0]!r} is none of {', '.join(known)}")
     with closing(opened(workspace)) as store:
         done = Ledger(store, workspace.signing_key()).append(events, now=present, door="command")
     erased = f", {done.erased:,} of people who were erased (left out)" if done.erased else ""

@@ -206,16 +206,21 @@ def check(event: Event, now: datetime) -> None:
     if event.event not in CONSENT_EVENTS:
         raise LedgerError(f"event = {event.event!r} is none of {', '.join(CONSENT_EVENTS)}")
     _check_times(event, now)
-    if not re.fullmatch(PERSON_ID, event.person):
-        raise LedgerError("person is no id: `system:id`, such as system = van, without spaces")
-    if any(category(character) in _UNSEEN for character in event.person):
-        raise LedgerError("person holds a character that nobody sees, as a copied id may: no row is of such a person, and nobody would be heard")
+    check_person(event.person)
     if event.purpose not in LEDGER_PURPOSES:
         raise LedgerError(f"purpose = {event.purpose!r} is none of {', '.join(LEDGER_PURPOSES)}")
     for name in _FORMED:
         text = getattr(event, name)
         if text is not None and not re.fullmatch(FORMS[name].pattern, text):
             raise LedgerError(f"{name} is not {FORMS[name].words}: what stands in the ledger stays there")
+
+
+def check_person(person: str) -> None:
+    """Raise LedgerError, without the id, for what is no id of a person."""
+    if not re.fullmatch(PERSON_ID, person):
+        raise LedgerError("person is no id: `system:id`, such as system = van, without spaces")
+    if any(category(character) in _UNSEEN for character in person):
+        raise LedgerError("person holds a character that nobody sees, as a copied id may: no row is of such a person, and nobody would be heard")
 
 
 def _check_times(event: Event, now: datetime) -> None:

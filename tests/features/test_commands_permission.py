@@ -102,3 +102,13 @@ def test_what_cannot_be_is_refused(run, words):
 def test_an_unknown_use_is_told_with_those_there_are(run):
     result = run("decide", "--use", "dorstep")
     assert "'dorstep' is not in audience.toml (there: doorstep)" in str(result.exception)
+
+
+def test_the_line_of_what_is_no_id_is_told_and_never_what_stands_there(run):
+    for ids, line in (("van:1\r\n\r\nJan Janssens\r\nvan:2\r\n", 3), ("van:1\nvan:2\u200b\nno id\n", 2), ("van:1\rvan 271828\r", 2)):
+        for words in (["object"], ["consent", "withdrawn", "--purpose", "campaign_messages"]):
+            result = run(*words, ids=ids)
+            assert result.exit_code == 2
+            assert f"line {line}: person" in result.stderr
+            assert not any(text in result.output for text in ("Janssens", "van:1", "van:2", "271828"))
+    assert lines(run("decide", "--use", "doorstep"))[1:] == [["allowed", "3"]]
