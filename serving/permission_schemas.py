@@ -116,12 +116,16 @@ class ObjectionRequest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """What became of the events: `stored`, there before (`duplicates`), of people who were `erased` (left out). `ledger` is the number of its last event."""
+    """What became of the events: `stored`, there before (`duplicates`), of people who were `erased` (left out). `ledger` is the number of its last event.
+
+    `unknown` is how many of the other people no table holds, as of a mistyped id; null where the tables cannot be read now.
+    """
 
     answer_id: str
     stored: int
     duplicates: int
     erased: int
+    unknown: int | None
     ledger: int
 
 

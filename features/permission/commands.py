@@ -185,13 +185,21 @@ def _people(file: Path | None) -> list[str]:
 
 
 def _record(workspace: Workspace, events: list[Event], present: datetime) -> None:
+    from features.history import History
     from features.permission.ledger import Ledger
     from features.permission.opening import opened
+    from features.permission.unknown import unknown
 
     known = [ANY, *(channel.id for channel in workspace.vocabulary.channels)]
     if wrong := sorted({event.channel for event in events} - set(known)):
         raise typer.BadParameter(f"channel {wrong[0]!r} is none of {', '.join(known)}")
     with closing(opened(workspace)) as store:
-        done = Ledger(store, workspace.signing_key()).append(events, now=present, door="command")
+        ledger = Ledger(store, workspace.signing_key())
+        done = ledger.append(events, now=present, door="command")
+        nobody = unknown(History(workspace.tables, workspace.vocabulary), ledger, [event.person for event in events])
     erased = f", {done.erased:,} of people who were erased (left out)" if done.erased else ""
     typer.echo(f"{done.stored:,} recorded, {done.duplicate:,} known already{erased}; the ledger is at event {done.last}")
+    if nobody:
+        typer.echo(f"{nobody:,} of those named are in no table: look for ids that are mistyped, or import these people later; what was said stands", err=True)
+    elif nobody is None:
+        typer.echo("the tables cannot be read now, so nobody knows how many of those named are in them; what was said stands", err=True)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from features.permission.ledger import Event, LedgerError
 from features.permission.ledger import check as check_event
+from features.permission.unknown import unknown
 from serving.access import require
 from serving.audit import Answer
 from serving.body import body
@@ -62,7 +63,9 @@ def _check(server: Server, events: Sequence[Event], places: Sequence[str], at: d
 
 
 def _record(server: Server, key: Key, route: str, events: Sequence[Event], at: datetime) -> Response:
-    found = server.permission.ledger.append(events, now=at, door="http")
-    answer = RecordedAnswer(new_answer_id(), found.stored, found.duplicate, found.erased, found.last)
-    server.record(Answer(answer.answer_id, at, "api", route, 200, key.key_id, people=len({event.person for event in events}), ledger=found.last))
+    people, permission = {event.person for event in events}, server.permission
+    found = permission.ledger.append(events, now=at, door="http")
+    nobody = unknown(permission.history, permission.ledger, people)
+    answer = RecordedAnswer(new_answer_id(), found.stored, found.duplicate, found.erased, nobody, found.last)
+    server.record(Answer(answer.answer_id, at, "api", route, 200, key.key_id, people=len(people), ledger=found.last))
     return Response(RECORDED_ANSWER.dump_json(answer), media_type="application/json", headers={"Cache-Control": "no-store"})

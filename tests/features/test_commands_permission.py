@@ -112,3 +112,11 @@ def test_the_line_of_what_is_no_id_is_told_and_never_what_stands_there(run):
             assert f"line {line}: person" in result.stderr
             assert not any(text in result.output for text in ("Janssens", "van:1", "van:2", "271828"))
     assert lines(run("decide", "--use", "doorstep"))[1:] == [["allowed", "3"]]
+
+
+def test_how_many_of_those_named_are_in_no_table(run):
+    result = run("object", ids="VAN:1\nvan:1\nvan:77\nvan:77\n")
+    assert result.stdout.startswith("3 recorded")
+    assert "2 of those named are in no table" in result.stderr
+    assert not any(text in result.output for text in ("VAN:1", "van:"))
+    assert "in no table" not in run("consent", "withdrawn", "--purpose", "campaign_messages", ids="van:1").stderr

@@ -1,13 +1,16 @@
 """`POST /v1/people/consents` and `/objections`: in force before the answer leaves, all or nothing, and nobody named where nobody may be."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
 from features.database.schema import ANSWERS
+from features.history import History
+from features.workspace import Workspace
 from serving.audit import AuditError
-from tests.serving.ruled import DOORSTEP, PARTY, erase, only
+from tests.serving.ruled import DOORSTEP, PARTY, erase, only, put_members
 from tests.serving.test_permitting import ruled, ruled_server  # noqa: F401 (fixtures)
 
 WORDS = {"legal_basis": "gdpr_9_2_a", "wording_hash": "a" * 64, "wording_version": "3", "language": "fr", "evidence": "form 12, box B"}
@@ -140,6 +143,18 @@ def test_who_was_erased_does_not_come_back(telling):
     assert (answer["stored"], answer["erased"]) == (1, 1)
     assert telling.object(person="van:0260").json()["erased"] == 1
     assert code(telling, "van:0260") == "erased"
+
+
+def test_how_many_are_in_no_table_is_told_and_recorded_all_the_same(telling, tmp_path, monkeypatch):
+    shutil.copy(telling.workspace.root / "audience.toml", tmp_path)
+    put_members(own := Workspace.open(tmp_path), ["van:0265"])
+    monkeypatch.setattr(telling.server.permission, "history", History(own.tables, own.vocabulary))
+    answer = telling.told(event("van:0265"), event("VAN:0265"), event("VAN:0265", event="withdrawn")).json()
+    assert (answer["stored"], answer["unknown"]) == (3, 1)
+    assert (telling.object(person="van:0265").json()["unknown"], telling.object(person="van:O265").json()["unknown"]) == (0, 1)
+    erase(telling.workspace, "gone:1")
+    answer = telling.object(person="gone:1").json()
+    assert (answer["erased"], answer["unknown"]) == (1, 0)
 
 
 def test_it_is_recorded_who_sent_it_and_about_how_many_and_no_id_is_stored(telling):
