@@ -119,7 +119,7 @@ def test_erasure_reaches_all_of_it(toured, tmp_path, run, monkeypatch, capsys):
     shutil.copytree(toured, root)
     before = {path.split("/")[0] for path in every_byte.holding(root, CANARY)}
     assert before == {"tables", "vectors", "vectors-own", "rejects", "experiments"}
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{CANARY}\n\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{CANARY}\n\n".encode())))
     assert run("erase", "--models", "retired", "--reason", "trained anew every week", "--workspace", root) == 0
     assert every_byte.holding(root, CANARY) == []
     said = capsys.readouterr()
