@@ -1,4 +1,4 @@
-"""What every test lives under: no network but loopback, quiet libraries, one thread a process."""
+"""What every test lives under: no network but loopback, quiet libraries, two threads."""
 
 import ipaddress
 import itertools
@@ -17,7 +17,6 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as in models/__init__.py
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # of two processes on two cores each has one, where nobody asks for more: the suite takes a sixth less
 
 settings.register_profile("house", derandomize=True, deadline=None, database=None)  # the same examples in every run
 settings.load_profile("house")
