@@ -146,7 +146,7 @@ def _show_replay(permission: Permission, answer: str, people: list[str]) -> None
 
 def _compared(one: Compared) -> str:
     if one.same or one.gone:
-        return "same" if one.same else "not comparable: nothing is held of this person any more"
+        return "same" if one.same else "not comparable: what it stood on is not held any more"
     parts = ((name, getattr(one.logged, name), getattr(one.again, name)) for name in ("code", "rule", "event", "source"))
     return "DIFFERENT: " + "; ".join(f"{name} {logged or 'none'}, again {again or 'none'}" for name, logged, again in parts if logged != again)
 

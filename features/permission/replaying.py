@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, select
 
 from features.database.schema import ANSWERS, DECISIONS, SUBJECTS
 from features.permission.disclosure import CODE, RULE, held_back
+from features.permission.facts import UNKNOWN
 from features.permission.held import held as held_of
 from features.permission.live import Group, Permission
 from features.permission.packs import FOLDER, load_pack
@@ -48,7 +49,8 @@ class Outcome:
 class Compared:
     """One person's decision as the log has it, and as it is made again.
 
-    `gone`: it comes out otherwise, and cannot be compared, because the tables of then hold nothing of the person any more: a purge took them since.
+    `gone`: it comes out otherwise, and cannot be compared, because the tables of then hold nothing of the person any more, or no row of `people` although it
+    stood on the source that this named: a purge took it since.
     """
 
     person: str
@@ -102,7 +104,9 @@ def replay(permission: Permission, answer_id: str, people: Sequence[str]) -> Rep
     compared = tuple(Compared(person, named[person], _made(group, decisions, row, held=bool(held[row]))) for row, person in enumerate(ids))
     differing = [one.person for one in compared if not one.same]
     there = held_of(permission.history, differing).learned_from(permission.history, versions, None) if differing else frozenset()
-    compared = tuple(one if one.same or one.person in there else replace(one, gone=True) for one in compared)
+    unlisted = {person for person, row in zip(ids, group.facts().source.tolist(), strict=True) if row == UNKNOWN}  # or never listed: then none was stood on
+    gone = {one.person for one in compared if one.person not in there or (one.logged.source is not None and one.person in unlisted)}
+    compared = tuple(replace(one, gone=True) if one.person in gone and not one.same else one for one in compared)
     return Replay(compared, len(logged) - len(ids), (told, refused), erased)
 
 

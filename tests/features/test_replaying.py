@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import audience
 from features.database.schema import ANSWERS, DECISIONS
+from features.erasure import locked, strike
 from features.permission.ledger import Event
 from features.permission.live import Permission
 from features.permission.opening import opened
@@ -178,10 +179,27 @@ def test_whoever_was_purged_or_erased_since_is_counted_and_called_neither_same_n
     )
     assert (told.exit_code, told.stderr.splitlines()[-3:]) == (0, ["2 cannot be compared", "1 others of the answer were not named", "1 were erased"])
     assert [line.split()[:5] for line in told.stdout.splitlines() if line.startswith("van:3")] == [
-        ["van:3", "source_purpose_missing", "not", "comparable:", "nothing"]
+        ["van:3", "source_purpose_missing", "not", "comparable:", "what"]
     ]
     logged.answer("turned", people[:6], turned="objected")
     assert not replay(logged.permission, "turned", people).same
+
+
+def test_whose_row_of_people_went_by_itself_cannot_be_compared_where_it_was_stood_on(logged):
+    """As where a purge takes the row because its source ended, while interactions stay."""
+    put(logged.workspace, "people", [{"person_id": "van:8", "status": "contact", "source_id": "bought", "joined_at": LONG_AGO}])
+    did = {"interaction_id": "8", "person_id": "van:8", "occurred_at": LONG_AGO, "received_at": LONG_AGO, "kind": "letter_open"}
+    put(
+        logged.workspace,
+        "interactions",
+        [did | {"channel": "post", "direction": "in", "source_id": "forms", "collected_how": "from_person", "is_machine": False}],
+    )
+    logged.answer("part", [*PEOPLE, "van:8"])
+    with locked(logged.permission.history, ["people"]) as staging:
+        strike(logged.permission.history, staging, {"people": "person_id = 'van:8'"}, {})
+    found = {one.person: one for one in replay(logged.permission, "part", [*PEOPLE, "van:8"]).compared}
+    assert found["van:8"].logged.source is not None
+    assert {person for person, one in found.items() if one.gone} == {"van:8"}
 
 
 @pytest.fixture
