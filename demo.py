@@ -29,6 +29,7 @@ from features.permission.opening import opened
 from features.publication import open_current
 from features.workspace import Workspace
 from serving.keys import create_key
+from serving.run import STOP_SECONDS
 from training.registry import list_models
 from training.simulation import UNTIL
 
@@ -151,7 +152,7 @@ def _serve(workspace: Workspace, folder: Path, port: int, command: Callable[...,
     finally:
         server.send_signal(signal.SIGTERM)
         try:
-            server.wait(timeout=20)
+            server.wait(timeout=STOP_SECONDS + 10)  # `audience serve` kills its own at STOP_SECONDS
         except subprocess.TimeoutExpired:
             server.kill()
 

@@ -21,6 +21,8 @@ SERVICE = "serving.service:AudienceScores"
 HOST, PORT = "127.0.0.1", 3000
 _GRACE_SECONDS = 15
 """How long requests under way may take once the server is told to stop."""
+STOP_SECONDS = 2 * _GRACE_SECONDS
+"""How long a server that was told to stop is waited for before it is killed."""
 _KEEP_ALIVE_SECONDS = 75
 """How long a connection may rest: longer than clients (5 s) and proxies (60 s) keep one. Where the server lets go at that very moment, a request is lost."""
 _ROOT = Path(__file__).resolve().parents[1]
@@ -68,11 +70,11 @@ def start(workspace: Workspace | str | Path, host: str = HOST, port: int = PORT,
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:
-    """Ask a started server to end, wait for it, and return its exit status; after twice the grace its whole group is killed."""
+    """Ask a started server to end, wait for it, and return its exit status; after `STOP_SECONDS` its whole group is killed."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(2 * _GRACE_SECONDS)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
     status = process.wait()
@@ -95,7 +97,7 @@ def serve(workspace: Workspace | str | Path, host: str = HOST, port: int = PORT,
                 process.wait(0.2)
             except subprocess.TimeoutExpired:
                 continue
-    status = stop(process)
+        status = stop(process)  # while further signals are still collected: a second one does not leave the server behind
     if not asked:
         raise ServeError(f"the server ended by itself, with status {status}; its own words stand above")
     return 0

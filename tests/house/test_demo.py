@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from features.permission.places import files
+from serving.run import STOP_SECONDS
 from tests.features import every_byte
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ def demo(tmp_path_factory):
         watchdog.cancel()
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=STOP_SECONDS + 60)
         finally:
             process.kill()
             process.stdout.close()
