@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,11 +79,15 @@ def build_base(
     progress: Progress,
     own: bool = False,
     path: Path | None = None,
+    engine: Engine | None = None,
 ) -> Vectors:
-    """Return the vectors of the base (or of `people` of it) as of one time, the matrix in a file when `path` names one; see `features.vectors.build`."""
+    """Return the vectors of the base (or of `people` of it) as of one time, the matrix in a file when `path` names one; see `features.vectors.build`.
+
+    It is built on `engine`, where one is given, and else on one of its own.
+    """
     as_of_us = microseconds(as_of)
     asked = None if people is None else _sorted(people)
-    with _started(history, vocabulary, versions, progress, own=own, alone=None if given is None else asked) as build:
+    with _started(history, vocabulary, versions, progress, own=own, alone=None if given is None else asked, engine=engine) as build:
         ids = _base(build, as_of_us) if asked is None else asked
         rows: Rows = InMemory(len(ids), len(build.plan.features)) if path is None else InFile(path, len(ids), len(build.plan.features), spare=spare(len(ids)))
         times = np.full(len(ids), as_of_us)
@@ -157,16 +161,23 @@ def microseconds(as_of: datetime) -> int:
 
 @contextmanager
 def _started(
-    history: StoredTables, vocabulary: Vocabulary, versions: Mapping[str, int] | None, progress: Progress, *, own: bool, alone: pa.Array | None = None
+    history: StoredTables,
+    vocabulary: Vocabulary,
+    versions: Mapping[str, int] | None,
+    progress: Progress,
+    *,
+    own: bool,
+    alone: pa.Array | None = None,
+    engine: Engine | None = None,
 ) -> Iterator[_Build]:
     """Open the tables; `alone` are the only persons that will be read, where it is known by then."""
     progress("reading the tables", 0.0)
     features = catalogue(vocabulary)
     plan = layout(features, vocabulary)
-    with Engine() as engine:
-        relations = Relations(engine, history, vocabulary, versions, own=own, coded=False)
-        interactions, people = (engine.table(f"SELECT count(*) AS n FROM all_{table}").column("n")[0].as_py() for table in ("interactions", "people"))  # noqa: S608 - two names
-        build = _Build(engine, relations, vocabulary, plan, context.formulas(features, vocabulary), interactions, people, progress)
+    with Engine() if engine is None else nullcontext(engine) as one:
+        relations = Relations(one, history, vocabulary, versions, own=own, coded=False)
+        interactions, people = (one.table(f"SELECT count(*) AS n FROM all_{table}").column("n")[0].as_py() for table in ("interactions", "people"))  # noqa: S608 - two names
+        build = _Build(one, relations, vocabulary, plan, context.formulas(features, vocabulary), interactions, people, progress)
         if alone is not None:
             build.narrow(alone)
         relations.register_codes()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
-from features.staging import connection, quoted, sorted_by, text
+from features.staging import STORED_AS, connection, quoted, sorted_by, text
 from features.tables import STORED
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _rewrite(database: duckdb.DuckDBPyConnection, path: Path, out: Path, conditi
     """Write the file again without the rows for which the condition holds; returns its new name and its rows, 0 when none are left."""
     database.execute(f"CREATE OR REPLACE TEMP VIEW remaining AS FROM read_parquet({text(str(path))}) WHERE ({condition}) IS NOT TRUE")
     order = ", ".join(map(quoted, sorted_by(STORED[table])))
-    copied = database.execute(f"COPY (FROM remaining ORDER BY {order}) TO {text(str(out))} (FORMAT parquet)").fetchone()
+    copied = database.execute(f"COPY (FROM remaining ORDER BY {order}) TO {text(str(out))} ({STORED_AS})").fetchone()
     rows = int(copied[0]) if copied else 0
     if not rows:
         out.unlink()

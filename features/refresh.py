@@ -27,7 +27,7 @@ from features.entering import SOURCES, Entering
 from features.matrix import InFile, spare
 from features.patches import Patch
 from features.publication import build_into, open_version, publish_patch, publish_whole
-from features.relations import Relations, StoredTables, names_of, people_columns
+from features.relations import Relations, Standing, StoredTables, names_of, people_columns
 from features.vectors import Progress, Upkeep, Vectors, VectorsError
 from features.vocabulary import Vocabulary
 
@@ -63,6 +63,7 @@ def refresh(
     folder = Path(folder)
     progress = progress or (lambda _stage, _share: None)
     as_of_us = builder.microseconds(as_of)
+    history = Standing(history)  # an import that comes in between is for the next refresh, whole
     previous = None
     with contextlib.suppress(VectorsError):
         version, said = published.current(folder)
@@ -72,17 +73,19 @@ def refresh(
         made = build_into(history, vocabulary, as_of, folder, own=own, progress=progress)
         return Refreshed(len(made), len(made), whole=why)
     progress("what has changed", 0.0)
-    touched, gone = _touched(previous, history, vocabulary, as_of_us)
-    part = builder.build_base(
-        history,
-        vocabulary,
-        as_of,
-        versions=None,
-        people=touched.to_pylist(),
-        given=previous.context,
-        own=own,
-        progress=lambda stage, share: progress(stage, 0.9 * share),
-    )
+    with Engine() as engine:
+        touched, gone = _touched(engine, previous, history, vocabulary, as_of_us)
+        part = builder.build_base(
+            history,
+            vocabulary,
+            as_of,
+            versions=None,
+            people=touched.to_pylist(),
+            given=previous.context,
+            own=own,
+            progress=lambda stage, share: progress(stage, 0.9 * share),
+            engine=engine,
+        )
     changed = _Changed.of(previous, part, touched, gone)
     _publish(previous, part, changed, version, folder)
     progress("vectors", 1.0)
@@ -118,21 +121,20 @@ def _other_sources(previous: Vectors, history: StoredTables, vocabulary: Vocabul
     return marks[0] != marks[1]
 
 
-def _touched(previous: Vectors, history: StoredTables, vocabulary: Vocabulary, as_of_us: int) -> tuple[pa.LargeStringArray, NDArray[np.int64]]:
+def _touched(engine: Engine, previous: Vectors, history: StoredTables, vocabulary: Vocabulary, as_of_us: int) -> tuple[pa.LargeStringArray, NDArray[np.int64]]:
     """Return the people to be built again, in order and each once, and the rows of those whom a deletion has removed."""
     assert previous.upkeep is not None
-    with Engine() as engine:
-        found = [_of_new_files(engine, previous, history), _of_changed_rows(engine, previous, history, vocabulary)]
-        found.append(previous.person_ids.filter(pa.array(previous.upkeep.due <= as_of_us)))
-        coming = previous.upkeep.newcomers
-        found.append(coming.filter(pc.less_equal(coming.column("at_us"), as_of_us)).column("person_id").combine_chunks())
-        gone = np.empty(0, dtype=np.int64)
-        if _deleted(previous, history):
-            relations = Relations(engine, history, vocabulary, own=previous.own)
-            base = relations.engine.run(query.visible_people(vocabulary, as_of_us, limited=relations.limited)).column("person_id")
-            base = base.cast(pa.large_string()).combine_chunks()
-            found.append(coming.column("person_id").combine_chunks())  # whoever was deleted is not expected any more
-            gone = np.flatnonzero(pc.is_null(pc.index_in(previous.person_ids, value_set=base)).to_numpy(zero_copy_only=False))
+    found = [_of_new_files(engine, previous, history), _of_changed_rows(engine, previous, history, vocabulary)]
+    found.append(previous.person_ids.filter(pa.array(previous.upkeep.due <= as_of_us)))
+    coming = previous.upkeep.newcomers
+    found.append(coming.filter(pc.less_equal(coming.column("at_us"), as_of_us)).column("person_id").combine_chunks())
+    gone = np.empty(0, dtype=np.int64)
+    if _deleted(previous, history):
+        relations = Relations(engine, history, vocabulary, own=previous.own)
+        base = relations.engine.run(query.visible_people(vocabulary, as_of_us, limited=relations.limited)).column("person_id")
+        base = base.cast(pa.large_string()).combine_chunks()
+        found.append(coming.column("person_id").combine_chunks())  # whoever was deleted is not expected any more
+        gone = np.flatnonzero(pc.is_null(pc.index_in(previous.person_ids, value_set=base)).to_numpy(zero_copy_only=False))
     touched = pc.unique(pa.concat_arrays([one.cast(pa.large_string()) for one in found]))
     return touched.take(pc.sort_indices(touched)), gone
 

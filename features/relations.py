@@ -43,6 +43,26 @@ class StoredTables(Protocol):
         ...
 
 
+class Standing:
+    """Stored tables as they stand when this is made: what is stored later is not there, and each table's log is read once."""
+
+    def __init__(self, history: StoredTables) -> None:
+        self._history = history
+        self._versions = history.versions()
+        self._files: dict[tuple[str, int], list[str]] = {}
+
+    def files(self, table: str, version: int | None = None) -> list[str]:
+        """Return the Parquet files of a table at a version, by default the one it has here."""
+        at = self._versions[table] if version is None else version
+        if (table, at) not in self._files:
+            self._files[table, at] = self._history.files(table, at)
+        return self._files[table, at]
+
+    def versions(self) -> dict[str, int]:
+        """Return every table's version here."""
+        return self._versions
+
+
 class Runner(Protocol):
     """What `features.engine.Engine` does, and any other engine has to do, for the relations below."""
 

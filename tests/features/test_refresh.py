@@ -83,6 +83,27 @@ def test_a_refresh_equals_a_full_build(folders, seed):
         same(found, build(tables, WORDS, as_of, context=first.context))
 
 
+def test_what_comes_in_while_a_refresh_runs_is_for_the_next_one_whole(folders, monkeypatch):
+    folder = folders()
+    long_ago = interaction(random.Random(5), 0) | {"occurred_at": NOW - timedelta(days=100), "received_at": NOW - timedelta(days=100), "kind": "opened"}
+    tables = Tables(folder, [long_ago | {"interaction_id": f"i{number}", "person_id": f"p:{number}"} for number in range(4)], [])
+    first = build_into(tables, WORDS, NOW, folder / "vectors")
+    late = [long_ago | {"interaction_id": f"late:{number}", "person_id": "p:1", "received_at": NOW} for number in range(3)]
+    read = builder.build_base
+
+    def meanwhile(*words, **more):
+        if late:
+            tables.add([late.pop() for _ in range(len(late))])
+        return read(*words, **more)
+
+    monkeypatch.setattr(builder, "build_base", meanwhile)
+    as_of = NOW + timedelta(minutes=1)
+    refresh(tables, WORDS, as_of, folder / "vectors")
+    assert not late
+    refresh(tables, WORDS, as_of, folder / "vectors")
+    same(open_current(folder / "vectors"), build(tables, WORDS, as_of, context=first.context))
+
+
 @ending
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_a_refresh_of_rows_that_end_equals_a_full_build(folders, seed, own):

@@ -19,7 +19,7 @@ MANY = [f"van:{number:05d}" for number in range(6_000)]
 @pytest.fixture
 def opened(workspace, monkeypatch):
     """Tables of several row groups: everybody of MANY is in people, `van:é` and `van:é2` in interactions alone."""
-    monkeypatch.setattr("features.staging.ROWS_PER_GROUP", 2_048)
+    monkeypatch.setattr("features.staging.STORED_AS", "FORMAT parquet, ROW_GROUP_SIZE 2048")
     put(workspace, "people", [{"person_id": person, "status": "member", "source_id": "forms"} for person in MANY])
     row = {"occurred_at": NOW, "received_at": NOW, "kind": "letter_open", "direction": "in", "channel": "email", "source_id": "forms"}
     row |= {"collected_how": "observed", "is_machine": False}

@@ -102,7 +102,7 @@ def opened(task: dict[str, Any]) -> tuple[Any, Any, datetime]:
 
 
 def refreshed(task: dict[str, Any]) -> dict[str, float]:
-    """Publish everyone, bring in two interactions each of `NEW` of the people in the hour after, and refresh; seconds of both."""
+    """Publish everyone, bring in two interactions each of `NEW` of the people in the hour after, and refresh; seconds of the better of two of both."""
     import histories
 
     from features.publication import build_into
@@ -110,17 +110,25 @@ def refreshed(task: dict[str, Any]) -> dict[str, float]:
     from features.workspace import Workspace
 
     history, vocabulary, as_of = opened(task)
-    began = time.perf_counter()
-    people = len(build_into(history, vocabulary, as_of, task["into"]))
-    whole = time.perf_counter() - began
+    folders = [Path(task["into"]), Path(task["into"] + "-again")]
+    whole = []
+    for _ in folders:
+        shutil.rmtree(folders[0], ignore_errors=True)
+        began = time.perf_counter()
+        people = len(build_into(history, vocabulary, as_of, folders[0]))
+        whole.append(time.perf_counter() - began)
+    shutil.copytree(*folders, copy_function=os.link, symlinks=True)
     histories.bring_in(Workspace.open(task["workspace"]), "interactions", histories.more(people, NEW, as_of), tell)
-    began = time.perf_counter()
-    done = refresh(history, vocabulary, as_of + timedelta(hours=1), task["into"])
-    seconds = time.perf_counter() - began
-    tell(f"   {done}")
-    if not 0.95 * REFRESHED < done.rebuilt / people < 1.05 * REFRESHED:
-        raise CaseError(f"{done.rebuilt} of {people} people were built again, not {REFRESHED:.0%}")
-    return {"full": whole, "seconds": seconds}
+    part = []
+    for folder in folders:
+        began = time.perf_counter()
+        done = refresh(history, vocabulary, as_of + timedelta(hours=1), folder)
+        part.append(time.perf_counter() - began)
+        tell(f"   {done}")
+        if not 0.95 * REFRESHED < done.rebuilt / people < 1.05 * REFRESHED:
+            raise CaseError(f"{done.rebuilt} of {people} people were built again, not {REFRESHED:.0%}")
+    tell(f"   full {whole}, refresh {part}")
+    return {"full": min(whole), "seconds": min(part)}
 
 
 def lineages(task: dict[str, Any]) -> dict[str, float]:
