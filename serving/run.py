@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,12 +64,18 @@ def check_address(host: str, port: int) -> None:
 def start(workspace: Workspace | str | Path, host: str = HOST, port: int = PORT, *, log: int | None = None) -> subprocess.Popen[bytes]:
     """Start serving and return the process at once, in a group of its own; `log` is a file descriptor for its output.
 
-    Raises ServeError, SettingsError, WorkspaceError, VocabularyError or StoreError before anything is started.
+    What BentoML keeps while it runs, the counts of /metrics above all, lies in a temporary folder of this server alone: in the one that all servers of a
+    user share, each that starts deletes the others' counts. Raises ServeError, SettingsError, WorkspaceError, VocabularyError or StoreError before anything
+    is started.
     """
     check_address(host, port)
+    own = environment(workspace)
+    own["BENTOML_HOME"] = tempfile.mkdtemp(prefix="audience-serve-")
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port)]
     command += ["--timeout-graceful-shutdown", str(_GRACE_SECONDS), "--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS)]
-    return subprocess.Popen(command, cwd=_ROOT, env=environment(workspace), stdout=log, stderr=log, start_new_session=True)  # noqa: S603 (our own command)
+    process = subprocess.Popen(command, cwd=_ROOT, env=own, stdout=log, stderr=log, start_new_session=True)  # noqa: S603 (our own command)
+    weakref.finalize(process, shutil.rmtree, own["BENTOML_HOME"], ignore_errors=True)
+    return process
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:

@@ -68,6 +68,20 @@ def test_the_server_keeps_a_connection_that_rests_for_longer_than_clients_and_pr
     assert int(words[words.index("--timeout-keep-alive") + 1]) > 60
 
 
+def test_what_it_counts_lies_in_a_folder_of_its_own(running, made):
+    """In the folder that BentoML takes by itself, a second server of the same user deletes the counts of the first."""
+    pid = running["process"].pid
+    home = dict(word.split("=", 1) for word in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in word)["BENTOML_HOME"]
+    assert list(Path(home, "prometheus_multiproc_dir").glob("*.db"))
+    other = start(made.workspace, port=free_port())
+    another = dict(word.split("=", 1) for word in Path(f"/proc/{other.pid}/environ").read_text().split("\0") if "=" in word)["BENTOML_HOME"]
+    stop(other)
+    assert another != home
+    assert Path(another).is_dir()
+    del other
+    assert not Path(another).exists()
+
+
 @pytest.mark.timeout(300)
 def test_it_answers_and_every_address_is_ours(running, made):
     headers = {"Authorization": f"Bearer {running['secret']}"}
