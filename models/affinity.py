@@ -17,8 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 from models.blend import blend
 from models.calibration import TopicPlatt
 from models.columns import check_columns, frame_matrix
+from models.contributions import Contributions
 from models.embedding import TopicEmbedding
-from models.explanation import TOPIC, Contributions
+from models.explanation import TOPIC
 from models.folds import row_order
 from models.growing import BIN_SAMPLE, CHUNK, Progress, grow, raw_margins
 from models.intervals import GroupInterval

@@ -1,4 +1,4 @@
-"""Why a score is what it is: exact contributions, and the strongest of them in plain words."""
+"""Why a score is what it is: the strongest of its contributions, in plain words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from features.catalogue import FeatureError, parse_name
 from features.vocabulary import Language, Vocabulary
@@ -30,26 +30,6 @@ _PLAIN = MappingProxyType(
         "nl": ("{name}: {value:.4g}", "{name}: onbekend"),
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Contributions:
-    """Additive parts of n predictions: `base` (n,) + `values` (n, n_columns) summed over columns is the prediction's margin.
-
-    `columns` name the second axis. The unit is the margin's: logits of the calibrated probability for affinity, the uplift itself
-    for persuadability. Source: path-dependent TreeSHAP (Lundberg et al. 2020), as LightGBM computes it.
-    """
-
-    base: NDArray[np.float64]
-    values: NDArray[np.float64]
-    columns: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.base)
-
-    def margin(self) -> NDArray[np.float64]:
-        """Return base + sum of the values, (n,): the margin that is explained."""
-        return np.asarray(self.base + self.values.sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from models.blend import blend
 from models.boosting import BinnedRows
 from models.columns import ColumnsError, check_columns, frame_matrix
-from models.explanation import Contributions
+from models.contributions import Contributions
 from models.folds import group_codes, grouped_folds, row_order
 from models.learners import LEARNERS, Learner, Target, parts_of, stacked, target
 from models.metrics import Estimate
@@ -130,13 +130,7 @@ class Persuadability(BaseEstimator):
         Raises ValueError, in words, for anything else; ColumnsError for columns that are no numbers.
         """
         self.check_parameters()
-        matrix, columns = frame_matrix(X)
-        outcome, contact, chance = checked_outcome(y, len(matrix)), _treatment(treatment, len(matrix)), _propensity(propensity, len(matrix))
-        drawn = np.column_stack([1.0 - chance, chance])
-        order, trial = canonical_trial(
-            matrix, outcome, contact, drawn, groups=groups, sample_weight=sample_weight, n_folds=self.n_folds, seed=self.random_state
-        )
-        rows = BinnedRows(matrix[order], columns, random_state=self.random_state, n_jobs=self.n_jobs)
+        order, rows, trial = self._in_order(X, y, treatment, propensity, groups=groups, sample_weight=sample_weight)
         together = self.learner == "s"
         if nuisances is None:
             nuisances = cross_fit(rows, trial, num_trees=self.nuisance_trees, parameters=self.nuisance_parameters(), together=together, progress=progress)
@@ -279,6 +273,14 @@ class Persuadability(BaseEstimator):
             "min_data_in_leaf": self.nuisance_min_child_samples,
             "lambda_l2": self.nuisance_l2,
         }
+
+    def _in_order(self, X: pd.DataFrame, y: ArrayLike, treatment: ArrayLike, propensity: ArrayLike, **how: Any) -> tuple[NDArray[np.int64], BinnedRows, Trial]:
+        """Return the canonical order of the rows, and in it the vectors and the trial: what they are read from is let go before anything is learned."""
+        matrix, columns = frame_matrix(X)
+        outcome, contact, chance = checked_outcome(y, len(matrix)), _treatment(treatment, len(matrix)), _propensity(propensity, len(matrix))
+        drawn = np.column_stack([1.0 - chance, chance])
+        order, trial = canonical_trial(matrix, outcome, contact, drawn, n_folds=self.n_folds, seed=self.random_state, **how)
+        return order, BinnedRows(matrix[order], columns, random_state=self.random_state, n_jobs=self.n_jobs), trial
 
     def _final(self, rows: BinnedRows, part: NDArray[np.int64], aim: Target) -> lgb.Booster:
         part = part[aim.weight[part] > 0]

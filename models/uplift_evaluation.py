@@ -15,7 +15,7 @@ from models.metrics import Estimate
 from models.uplift_groups import Gates, gates_of
 from models.uplift_metrics import Curve, line, percentile_ranks, toc_of
 from models.uplift_policies import CAPACITIES, OpenPolicy, PolicyValue, open_policy_of, policies_of
-from models.uplift_sample import Ranking, Sample
+from models.uplift_sample import Influence, Ranking, Sample, shares_of_people
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -109,18 +109,6 @@ def lower_bound(estimate: Estimate, alpha: float = ALPHA) -> float:
     return estimate.value - float(stats.norm.ppf(1 - alpha)) * stretch * estimate.se if estimate.se > 0 else float("nan")
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A sample with its three rankings, sorted once for all measures; `raw`, `fold` (n,) in the sample's order."""
-
-    sample: Sample
-    uplift: Ranking
-    risk: Ranking
-    chance: Ranking
-    raw: Floats
-    fold: Floats
-
-
 def evaluate(
     out_of_fold: pd.DataFrame,
     *,
@@ -135,14 +123,16 @@ def evaluate(
     Rankings are percentile ranks within each fold, pooled. The random ranking follows from the seed and the groups' order. Groups and the policy
     without a limit use `held_out_uplift`. `cost` is that of one contact, in units of the outcome.
     """
-    judged = _judged(out_of_fold, random_ranking(out_of_fold, random_state))
-    sample, uplift, risk = judged.sample, judged.uplift, judged.risk
-    predicted = held_out_uplift(judged.raw, sample.gamma, judged.fold, sample.weight)
-    fitted = line(sample, judged.raw, judged.fold, coverage)
+    shares = shares_of_people("capacity", (capacity, *capacities))
+    sample = _sample(out_of_fold, random_ranking(out_of_fold, random_state))
+    by_chance, by_uplift, by_risk, raw, fold = sample.columns
+    predicted = held_out_uplift(raw, sample.gamma, fold, sample.weight)
+    fitted = line(sample, raw, fold, coverage)
+    rivals, risk_tocs = _rivals(sample, by_risk, by_chance, shares)
+    uplift = Ranking(sample, by_uplift)
     rates = {"autoc": uplift.rate("autoc"), "qini": uplift.rate("qini")}
-    rivals = {"autoc_risk": risk.rate("autoc"), "qini_risk": risk.rate("qini"), "autoc_random": judged.chance.rate("autoc")}
     rated = {name: sample.estimate(name, rate, coverage) for name, rate in (rates | rivals).items()}
-    policy, *policies = policies_of(uplift, risk, (capacity, *capacities), coverage)
+    policy, *policies = policies_of(uplift, risk_tocs, shares, coverage)
     assert policy.over_risk is not None
     unlimited, groups = open_policy_of(sample, predicted, cost, coverage), gates_of(uplift, predicted, 5, coverage)
     found = [fitted.average, rated["autoc"], rated["qini"], fitted.slope, *(rated[name] for name in rivals)]
@@ -195,9 +185,18 @@ def random_ranking(out_of_fold: pd.DataFrame, random_state: int) -> Floats:
     return chance
 
 
-def _judged(out_of_fold: pd.DataFrame, chance: Floats) -> _Judged:
+def _sample(out_of_fold: pd.DataFrame, chance: Floats) -> Sample:
+    """Return the scores, with the random ranking, the ranks by uplift and by risk, the uplift and the fold as columns."""
     gamma, fold, weight, raw, baseline = (out_of_fold[name].to_numpy(dtype=np.float64) for name in ("score", "fold", "weight", "raw", "baseline"))
     ranks = [percentile_ranks(score, folds=fold, sample_weight=weight) for score in (raw, baseline)]
-    sample = Sample(gamma, chance, *ranks, raw, fold, groups=out_of_fold["group"].to_numpy(), sample_weight=weight)
-    by_chance, by_uplift, by_risk = (Ranking(sample, column) for column in sample.columns[:3])
-    return _Judged(sample, by_uplift, by_risk, by_chance, sample.columns[3], sample.columns[4])
+    return Sample(gamma, chance, *ranks, raw, fold, groups=out_of_fold["group"].to_numpy(), sample_weight=weight)
+
+
+def _rivals(sample: Sample, by_risk: Floats, by_chance: Floats, shares: Sequence[float]) -> tuple[dict[str, Influence], list[Influence]]:
+    """Return the measures of the ranking by risk and of the random one, and the TOC of the first at some shares.
+
+    One ranking after the other: each is as large as the sample.
+    """
+    chance = Ranking(sample, by_chance).rate("autoc")
+    risk = Ranking(sample, by_risk)
+    return {"autoc_risk": risk.rate("autoc"), "qini_risk": risk.rate("qini"), "autoc_random": chance}, list(risk.tocs(shares))

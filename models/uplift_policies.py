@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.metrics import Estimate
-from models.uplift_sample import Ranking, Sample, finite, shares_of_people, unit_weights
+from models.uplift_sample import Influence, Ranking, Sample, finite, shares_of_people, unit_weights
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -82,17 +82,18 @@ def policy_table(
     come from several folds' models, give their `percentile_ranks`. People of equal priority at the threshold are contacted in part, as if drawn
     at random.
     """
+    shares = shares_of_people("capacity", capacities)
     sample = Sample(scores, *([priority] if baseline is None else [priority, baseline]), groups=groups, sample_weight=sample_weight)
-    ranking, *rival = (Ranking(sample, column) for column in sample.columns)
-    return policies_of(ranking, rival[0] if rival else None, capacities, coverage)
+    by_priority, *by_baseline = sample.columns
+    rival = [toc for column in by_baseline for toc in Ranking(sample, column).tocs(shares)]
+    return policies_of(Ranking(sample, by_priority), rival or None, shares, coverage)
 
 
-def policies_of(ranking: Ranking, rival: Ranking | None, capacities: Sequence[float], coverage: float) -> tuple[PolicyValue, ...]:
-    """Return the `policy_table` of a ranking and, if any, a rival of the same sample."""
-    shares, sample, table = shares_of_people("capacity", capacities), ranking.sample, []
+def policies_of(ranking: Ranking, rival: Sequence[Influence] | None, shares: Sequence[float], coverage: float) -> tuple[PolicyValue, ...]:
+    """Return the `policy_table` of a ranking at some shares in (0, 1], and of a rival, if any, whose TOC at these shares is given."""
+    sample, table = ranking.sample, []
     average = sample.average_effect()
-    rivals = [None] * len(shares) if rival is None else list(rival.tocs(shares))
-    for share, toc, other in zip(shares, ranking.tocs(shares), rivals, strict=True):
+    for share, toc, other in zip(shares, ranking.tocs(shares), [None] * len(shares) if rival is None else rival, strict=True):
         gain = share * toc
         nobody = gain + share * average
         table.append(

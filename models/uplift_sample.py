@@ -99,7 +99,6 @@ class Ranking:
         self.sample, self.order = sample, np.argsort(-priority, kind="stable")
         ranked = priority[self.order]
         self.weight, self.gamma, self.codes = sample.weight[self.order], sample.centred[self.order], sample.codes[self.order]
-        self.mass = self.weight * self.gamma
         self.level = np.cumsum(np.r_[False, ranked[1:] != ranked[:-1]])
         self.size = np.bincount(self.level, self.weight)
         self.cumulative, self.ends = np.cumsum(self.weight), np.cumsum(self.size)
@@ -125,6 +124,7 @@ class Ranking:
         ψ = w·((π·(Γ - t) + t·q)/q - Γ - TOC) for a share π of the row that is chosen, where t is the effect at the threshold. Everyone,
         and a ranking that does not tell people apart, have exactly 0.
         """
+        mass = self.weight * self.gamma
         effect, people, done = np.zeros(self.sample.n_groups), np.zeros(self.sample.n_groups), 0
         for fraction in fractions:
             if fraction >= 1 or len(self.size) == 1:
@@ -133,8 +133,8 @@ class Ranking:
             start, stop, part = self._threshold(fraction)
             if start < done:
                 effect, people, done = np.zeros_like(effect), np.zeros_like(people), 0
-            effect, people, done = effect + self._totals(self.mass, done, start), people + self._totals(self.weight, done, start), start
-            reached, chosen = effect + part * self._totals(self.mass, start, stop), people + part * self._totals(self.weight, start, stop)
+            effect, people, done = effect + self._totals(mass, done, start), people + self._totals(self.weight, done, start), start
+            reached, chosen = effect + part * self._totals(mass, start, stop), people + part * self._totals(self.weight, start, stop)
             value = float(reached.sum() / (fraction * self.total))
             near = self._near(fraction)
             yield Influence(value, (reached - near * chosen) / fraction + (near - value) * self.sample.unit_weight - self.sample.unit_effect)

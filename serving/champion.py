@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from models import artefact
 from models.affinity import TopicAffinity
-from models.explanation import Contributions
+from models.contributions import Contributions
 from models.outcome_scale import OutcomeScale, OutcomeScaleError
 from models.persuadability import Persuadability
 from serving.messages import MessagesError, message_choice

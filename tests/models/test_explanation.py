@@ -1,4 +1,4 @@
-"""Contributions add up; reasons are the strongest of them, in words."""
+"""Reasons are the strongest contributions, in words."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from features.vocabulary import parse_vocabulary
-from models.explanation import Contributions, reasons
+from models.explanation import reasons
 
 COUNT = "count|kind=any-engagement|channel=any|topic=housing|window=90d"
 COLUMNS = (COUNT, "age|since=birth_year", "plain column", "topic")
@@ -23,12 +23,6 @@ def vocabulary():
             "topics": {"housing": {"en": "Housing", "fr": "Logement", "nl": "Wonen"}},
         }
     )
-
-
-def test_contributions_add_up_to_their_margin():
-    parts = Contributions(np.array([1.0, 2.0]), np.array([[1.0, 2.0], [3.0, 4.0]]), ("a", "b"))
-    assert len(parts) == 2
-    np.testing.assert_array_equal(parts.margin(), [4.0, 9.0])
 
 
 def test_reasons_are_the_strongest_by_size_and_none_is_nothing(vocabulary):
