@@ -28,6 +28,8 @@ from training.tracking import Tracking, Version
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){0,2}")
 POINTER = "champion.json"
 REFUSAL = "refused.json"
+LATER = "later outcomes"
+"""The line of the gate that asks what versions of later outcomes found."""
 FINDINGS, CARD, UPLIFT = "evaluation.json", "card.md", "uplift.json"
 """Files of the artefact: what the run found, the model card, and all that was measured of an uplift; the manifest covers them."""
 
@@ -62,6 +64,7 @@ def persuadability_name(experiment: str, arm: str) -> str:
 def promote(workspace: Workspace, name: str, version: int | None = None, *, now: datetime) -> Promotion:
     """Make a version (the newest by default) champion if it passes its gate.
 
+    For persuadability no version may fail the gate that was trained later, on other and at least as many outcomes: what was withdrawn does not come back.
     Accepted: its artefact is copied to `models/<name>/<version>`, signed, and `champion.json` names it. Refused: nothing changes, but for persuadability.
     There a refusal leaves `refused.json`, from which the service answers with the average effect, where there is no champion, or where the champion was
     learned earlier, from other and no more outcomes: a ranking that later outcomes do not bear out is withdrawn.
@@ -82,10 +85,13 @@ def promote(workspace: Workspace, name: str, version: int | None = None, *, now:
             return Promotion(name, found.version, accepted=False, lines=(sound, assessed))
         findings = logged_findings(folder)
         lines = (sound, assessed, *gate_lines(findings, champion(workspace, name)))
+        if findings.kind == "persuadability":
+            lines = (*lines, _later_line(tracking, found, artefact.check(folder).metadata))
         digest = artefact.digest(folder)
         if not all(line.passed for line in lines):
             withdrawn = _withdrawn(workspace, tracking, name, folder) if findings.kind == "persuadability" else None
-            _refuse(workspace, folder, findings, lines, name=name, now=now)
+            if all(line.passed or line.name != LATER for line in lines):  # what later outcomes say is not overwritten by what earlier ones did
+                _refuse(workspace, folder, findings, lines, name=name, now=now)
             return Promotion(name, found.version, accepted=False, lines=lines, digest=digest, withdrawn=withdrawn)
         _install(workspace, found, folder)
     tags = {"promoted_at": now.isoformat(), "dpia": workspace.permission.dpia or "(none)"}
@@ -224,14 +230,39 @@ def _withdrawn(workspace: Workspace, tracking: Tracking, name: str, refused: Pat
     if folder is None:
         return None
     before, after = (artefact.check(each).metadata for each in (folder, refused))
-    told = ("trained", "rows", "dataset_hash")
-    if not all(key in said for said in (before, after) for key in told) or before["dataset_hash"] == after["dataset_hash"]:
-        return None
-    if datetime.fromisoformat(after["trained"]) <= datetime.fromisoformat(before["trained"]) or after["rows"] < before["rows"]:
+    if not _supersedes(before, after):
         return None
     (workspace.models / name / POINTER).unlink()
     tracking.withdraw_champion(name)
     return int(folder.name)
+
+
+def _supersedes(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Return whether an artefact (`after`, by its metadata) was trained later than another, from other and at least as many outcomes."""
+    told = ("trained", "rows", "dataset_hash")
+    if not all(key in said for said in (before, after) for key in told) or before["dataset_hash"] == after["dataset_hash"]:
+        return False
+    return datetime.fromisoformat(after["trained"]) > datetime.fromisoformat(before["trained"]) and bool(after["rows"] >= before["rows"])
+
+
+def _later_line(tracking: Tracking, version: Version, said: Mapping[str, Any]) -> GateLine:
+    """Return whether every version that supersedes this one, whose metadata is `said`, passes the gate."""
+    for other in tracking.versions(version.name):
+        if other.version == version.version:
+            continue
+        with tempfile.TemporaryDirectory(prefix="audience-later-") as scratch:
+            try:
+                folder = tracking.download(other, Path(scratch))
+                after = artefact.check(folder).metadata
+                if artefact.digest(folder) != other.tags.get("digest") or not _supersedes(said, after):
+                    continue
+                failed = [line.name for line in gate_lines(logged_findings(folder)) if not line.passed]
+            except (ArtefactError, OSError, KeyError, ValueError):
+                continue  # what was changed or cannot be read bears witness of nothing
+        if failed:
+            words = f"version {other.version}, trained later on other and at least as many outcomes, does not pass ({', '.join(failed)})"
+            return GateLine(LATER, passed=False, words=f"{words}: a ranking that later outcomes do not bear out is not served")
+    return GateLine(LATER, passed=True, words="no version that was trained later, on other and at least as many outcomes, is refused")
 
 
 def _refuse(workspace: Workspace, folder: Path, findings: Findings, lines: tuple[GateLine, ...], *, name: str, now: datetime) -> None:

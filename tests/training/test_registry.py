@@ -213,6 +213,26 @@ def test_a_ranking_that_later_outcomes_do_not_bear_out_is_withdrawn(workspace, r
     assert tracking.version(STORY, 1).aliases == (() if gone else ("champion",))
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_ranking_that_was_withdrawn_does_not_come_back(workspace, register, asked):
+    register(STORY, metadata=TRAINED)
+    later = {"trained": "2026-10-09T00:00:00+00:00", "rows": 5000, "dataset_hash": "b"}
+    if asked:
+        assert promote(workspace, STORY, now=NOW).accepted
+    register(STORY, metadata=later, autoc=0.0, ate=0.03)
+    if asked:
+        assert promote(workspace, STORY, now=NOW).withdrawn == 1
+    again = promote(workspace, STORY, 1, now=NOW)
+    assert not again.accepted
+    assert "FAILED  later outcomes: version 2, trained later on other and at least as many outcomes, does not pass (AUTOC)" in str(again)
+    assert champion_digest(workspace, STORY) is None
+    said = workspace.models / STORY / "refused.json"
+    assert said.exists() == asked
+    assert not asked or json.loads(said.read_text())["ate"] == 0.03, "the effect that later outcomes show"
+    register(STORY, metadata=later | {"trained": "2026-10-20T00:00:00+00:00", "rows": 6000, "dataset_hash": "c"})
+    assert promote(workspace, STORY, now=NOW).accepted, "more outcomes may show it again"
+
+
 @pytest.mark.parametrize(
     ("changed", "failed", "said"),
     [
