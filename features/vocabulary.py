@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -164,6 +164,20 @@ class Attribute(Classed):
         )
 
 
+def arm_key(arm: str) -> str:
+    """Return an arm as the name of its model has it: in lower case, anything but a-z, 0-9 and _ as `_`."""
+    return re.sub(r"[^a-z0-9_]", "_", arm.lower())
+
+
+def arms_alike(arms: Sequence[str]) -> tuple[str, ...]:
+    """Return the first arms, in their order, whose models would have the same name; nothing where each has its own."""
+    for arm in arms:
+        same = tuple(other for other in arms if arm_key(other) == arm_key(arm))
+        if len(same) > 1:
+            return same
+    return ()
+
+
 class Experiment(Labels):
     """A randomised message experiment: which arm is the control, which outcome is read, and what each arm says."""
 
@@ -185,6 +199,16 @@ class Experiment(Labels):
         why = demobilising(self.outcome, self.engagement, [self.id, *self.arms, *self.arms.values(), *filter(None, (self.en, self.fr, self.nl))])
         if why is not None:
             raise ValueError(why)
+        return self
+
+    @model_validator(mode="after")
+    def _each_arm_has_a_model_of_its_own(self) -> Experiment:
+        alike = arms_alike([arm for arm in self.arms if arm != self.control])
+        if alike:
+            raise ValueError(
+                f"arms {' and '.join(map(repr, alike))} would have one model, {arm_key(alike[0])!r}: capitals do not count in its name, and what is none of "
+                "a-z, 0-9 and _ is written _. Hint: names that differ in a-z, 0-9 or _"
+            )
         return self
 
 

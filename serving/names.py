@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from features.vocabulary import Vocabulary
+from features.vocabulary import Vocabulary, arm_key
 
 AFFINITY_MODEL = "affinity"
 
@@ -39,7 +38,7 @@ def workspace_scores(vocabulary: Vocabulary) -> dict[str, ScoreName]:
 
 def persuadability_model(experiment: str, arm: str) -> str:
     """Return the registered name of an arm's model: the arm's letters in lower case, anything else as `_`."""
-    return f"persuadability.{experiment}.{re.sub(r'[^a-z0-9_]', '_', arm.lower())}"
+    return f"persuadability.{experiment}.{arm_key(arm)}"
 
 
 def expand(asked: Sequence[str], known: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from features.vocabulary import arm_key
 from features.workspace import Workspace
 from models import artefact
 from models.artefact import ArtefactError
@@ -58,7 +59,7 @@ class Promotion:
 
 def persuadability_name(experiment: str, arm: str) -> str:
     """Return the registered name of an arm's model: the arm in lower case, anything but a-z, 0-9 and _ as `_`."""
-    return f"persuadability.{experiment}.{re.sub(r'[^a-z0-9_]', '_', arm.lower())}"
+    return f"persuadability.{experiment}.{arm_key(arm)}"
 
 
 def promote(workspace: Workspace, name: str, version: int | None = None, *, now: datetime) -> Promotion:

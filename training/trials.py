@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from features.history import History
 from features.vectors import build_rows
-from features.vocabulary import Experiment
+from features.vocabulary import Experiment, arm_key, arms_alike
 from features.workspace import Workspace
 from models.outcome_scale import OutcomeScale
 from training.config import PersuadabilityConfig
@@ -230,6 +230,8 @@ def _arms(everyone: pd.DataFrame, experiment: Experiment) -> list[str]:
         raise TrialError(f"nobody was drawn into the control arm {experiment.control!r}; arms there: {', '.join(sorted(drawn))}. Is `control` right?")
     named = [arm for arm in experiment.arms if arm in drawn]
     arms = [arm for arm in [*named, *sorted(drawn - set(named))] if arm != experiment.control]
+    if alike := arms_alike(arms):
+        raise TrialError(f"arms {' and '.join(map(repr, alike))} were drawn, which would have one model, {arm_key(alike[0])!r}: import them under other names")
     if not arms:
         raise TrialError(f"experiment {experiment.id!r} has nobody outside of the control arm {experiment.control!r}: there is nothing to compare")
     return arms

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from features.vocabulary import Labels, Vocabulary, VocabularyError, parse_vocabulary
+from features.vocabulary import Experiment, Labels, Vocabulary, VocabularyError, parse_vocabulary
 
 FEATURES = Path(__file__).resolve().parents[2] / "features"
 WORDS = {
@@ -196,3 +196,11 @@ def test_what_is_not_there_is_a_key_error():
 def test_a_vocabulary_goes_through_json_unchanged():
     vocabulary = parse_vocabulary(WORDS)
     assert Vocabulary.model_validate_json(vocabulary.model_dump_json()) == vocabulary
+
+
+@pytest.mark.parametrize("arms", [("Letter A", "letter-a"), ("lettre é", "lettre è"), ("短信", "电话")])
+def test_arms_of_one_experiment_have_models_of_their_own(arms):
+    story = {"outcome": "pledge", "engagement": "higher", "en": "a story"}
+    with pytest.raises(ValidationError, match=f"arms '{arms[0]}' and '{arms[1]}' would have one model"):
+        Experiment(id="story", arms=dict.fromkeys(arms, "a message"), **story)
+    assert Experiment(id="story", control=arms[0], arms=dict.fromkeys(arms, "a message"), **story), "control has no model"

@@ -12,7 +12,7 @@ from features.vocabulary import Experiment, VocabularyError
 from models.outcome_scale import OutcomeScale
 from training.choice import message_choice
 from training.config import PersuadabilityConfig
-from training.trials import ExperimentRows, TrialError, experiment_rows, known_propensity, message_trial, trial_datasets
+from training.trials import ExperimentRows, TrialError, _arms, experiment_rows, known_propensity, message_trial, trial_datasets
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 CONFIG = PersuadabilityConfig(minimum_per_arm=10)
@@ -154,6 +154,12 @@ def test_experiments_that_cannot_be_learned_from(bare, changed, words):
     with pytest.raises(TrialError, match=words) as caught:
         trial_datasets(experiment_rows(bare(**changed), "story", now=NOW), CONFIG)
     assert "nb:" not in str(caught.value)
+
+
+def test_arms_whose_models_would_have_one_name_are_refused():
+    story = Experiment(id="story", outcome="pledge", engagement="higher", en="a story")
+    with pytest.raises(TrialError, match=r"arms 'lettre è' and 'lettre é' were drawn, which would have one model, 'lettre__'"):
+        _arms(pd.DataFrame({"arm": ["control", "lettre é", "lettre è"]}), story)
 
 
 def test_unknown_and_missing_experiments(campaign, tmp_path, by_hand):
