@@ -97,11 +97,15 @@ def build_into(
     return open_current(folder)
 
 
-def publish_patch(vectors: Vectors, version: Path, patch: Patch, folder: Path) -> None:
-    """Publish `vectors`, whose matrix is that of `version` with the patch laid over it; only what differs from that version is written."""
-    before, kept = published.manifest(version)["files"], patches.stored(version)
+def publish_patch(vectors: Vectors, version: Path, patch: Patch, folder: Path, *, check: Callable[[], None] = lambda: None) -> None:
+    """Publish `vectors`, whose matrix is that of `version` with the patch laid over it; only what differs from that version is written.
+
+    `check` is called when nobody else publishes any more, and may raise.
+    """
 
     def write(made: Path) -> dict[str, Any]:
+        check()
+        before, kept = published.manifest(version)["files"], patches.stored(version)
         shared = [version / "matrix.npy"]
         if len(kept) < patches.MOST:
             shared += patches.files(version)
@@ -173,9 +177,18 @@ def publish_without(people: Sequence[str], folder: Path) -> None:
 
 
 def open_current(folder: str | Path) -> Vectors:
-    """Return the current vectors of `folder`, memory-mapped, after comparing the files with the manifest. Raises VectorsError."""
-    version, said = published.current(Path(folder))
-    return open_version(version, said)
+    """Return the current vectors of `folder`, memory-mapped, after comparing the files with the manifest. Raises VectorsError.
+
+    Where another version becomes current meanwhile, and this one is removed (people were erased, or many were published), that one is opened.
+    """
+    folder = Path(folder)
+    while True:
+        version = published.pointed(folder)
+        try:
+            return open_version(version, published.manifest(version))
+        except VectorsError:
+            if published.pointed(folder) == version:
+                raise
 
 
 def open_version(version: Path, said: Mapping[str, Any], *, patched: bool = True) -> Vectors:
@@ -252,6 +265,8 @@ def _matrix(version: Path, rows: int, columns: int, *, patched: bool) -> NDArray
     laid = patches.stored(version)
     if not laid:
         return plain
+    if not plain.size:
+        raise ValueError("patches lie over a matrix without rows")
     matrix = np.memmap(version / "matrix.npy", dtype=np.float32, mode="c", offset=plain.offset, shape=(rows, columns))
     for patch in laid if patched else ():
         matrix[patch.rows] = patch.values

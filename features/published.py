@@ -22,6 +22,8 @@ KEPT = 2
 """How many versions before the current one are kept."""
 
 _VERSION = re.compile(r"v(\d{6,})")
+_NEWEST = ".newest"
+"""The file with the number of the newest version there ever was, once some were removed."""
 
 
 class VectorsError(ValueError):
@@ -30,6 +32,10 @@ class VectorsError(ValueError):
 
 class NobodyError(VectorsError):
     """Nobody is known, of the rows that may enter: there are no vectors to publish."""
+
+
+class OvertakenError(VectorsError):
+    """What was about to be published was made of what has gone meanwhile; nothing was published, and the same once more begins from what is there now."""
 
 
 def put(folder: Path, write: Callable[[Path], dict[str, Any]], *, kept: int = KEPT) -> Path:
@@ -53,7 +59,7 @@ def put(folder: Path, write: Callable[[Path], dict[str, Any]], *, kept: int = KE
             _write(made / "manifest.json", json.dumps({"format": FORMAT, **said, "files": files}, indent=1, sort_keys=True))
             for path in (*made.iterdir(), made):
                 _sync(path)
-            version = folder / f"v{max((number for number, _ in _versions(folder)), default=0) + 1:06d}"
+            version = folder / f"v{_newest(folder) + 1:06d}"
             made.rename(version)
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
@@ -66,13 +72,19 @@ def put(folder: Path, write: Callable[[Path], dict[str, Any]], *, kept: int = KE
 
 def current(folder: Path) -> tuple[Path, dict[str, Any]]:
     """Return the current version's folder and manifest, its files being there in the sizes stated. Raises VectorsError."""
+    version = pointed(folder)
+    return version, manifest(version)
+
+
+def pointed(folder: Path) -> Path:
+    """Return the folder of the version that is current, whether it is there or not. Raises VectorsError."""
     try:
         name = (folder / "CURRENT").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         raise VectorsError(f"no vectors are published in {folder}: build them with `audience vectors`") from None
     if not _VERSION.fullmatch(name):
         raise VectorsError(f"{folder / 'CURRENT'} does not name a version such as v000001; publish the vectors again with `audience vectors`")
-    return folder / name, manifest(folder / name)
+    return folder / name
 
 
 def manifest(version: Path) -> dict[str, Any]:
@@ -98,6 +110,8 @@ def remove(folder: Path, gone: Callable[[Path], bool]) -> int:
         for path in folder.glob(".new-*"):
             shutil.rmtree(path, ignore_errors=True)
         removed = [path for _, path in _versions(folder) if gone(path)]
+        if removed:
+            _write(folder / _NEWEST, f"{_newest(folder)}\n")  # a reader tells versions by their names: no other one may have that of what it holds
         pointer = folder / "CURRENT"
         if pointer.exists() and pointer.read_text(encoding="utf-8").strip() in {path.name for path in removed}:
             pointer.unlink()
@@ -134,6 +148,13 @@ def _versions(folder: Path) -> list[tuple[int, Path]]:
     """Return the versions there are, oldest first."""
     found = ((_VERSION.fullmatch(path.name), path) for path in folder.iterdir() if path.is_dir())
     return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def _newest(folder: Path) -> int:
+    """Return the number of the newest version there ever was, 0 where there was none."""
+    noted = folder / _NEWEST
+    before = noted.read_text(encoding="utf-8").strip() if noted.exists() else ""
+    return max([int(before) if before.isascii() and before.isdigit() else 0, *(number for number, _ in _versions(folder))])
 
 
 def _remove_old(folder: Path, version: Path, kept: int) -> None:

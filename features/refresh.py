@@ -8,7 +8,7 @@ a whole is taken as it was at the day's first build. So a refresh equals `build(
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,8 @@ from features.relations import Relations, Standing, StoredTables, names_of, peop
 from features.vectors import Progress, Upkeep, Vectors, VectorsError
 from features.vocabulary import Vocabulary
 
+TIMES = 3
+"""How often a refresh begins, where others publish or delete people while it is at work."""
 MOST_PATCHED = 0.2
 """Where more of the rows than this stand in patches, the matrix is written anew."""
 
@@ -58,12 +60,22 @@ def refresh(
 
     Everyone is built anew, with a context of their own, where nothing is published yet, where the catalogue, `audience.toml` or what the sources say of
     their rows is another, where `as_of` is on another UTC day than the published context, or before the published time. Readers switch at once and
-    keep what they have open; a crash leaves the version before. Raises VectorsError.
+    keep what they have open; a crash leaves the version before. Where somebody else publishes, or people are deleted, while it is at work, nothing of it is
+    published and it begins again. Raises VectorsError, OvertakenError where that is so each time.
     """
-    folder = Path(folder)
     progress = progress or (lambda _stage, _share: None)
+    for again in range(TIMES):
+        try:
+            return _refreshed(Standing(history), vocabulary, as_of, Path(folder), own=own, progress=progress)
+        except published.OvertakenError:
+            if again == TIMES - 1:
+                raise
+    raise AssertionError
+
+
+def _refreshed(history: Standing, vocabulary: Vocabulary, as_of: datetime, folder: Path, *, own: bool, progress: Progress) -> Refreshed:
+    """Refresh from tables that stand still: an import that comes in between is for the next refresh, whole."""
     as_of_us = builder.microseconds(as_of)
-    history = Standing(history)  # an import that comes in between is for the next refresh, whole
     previous = None
     with contextlib.suppress(VectorsError):
         version, said = published.current(folder)
@@ -87,7 +99,7 @@ def refresh(
             engine=engine,
         )
     changed = _Changed.of(previous, part, touched, gone)
-    _publish(previous, part, changed, version, folder)
+    _publish(previous, part, changed, version, folder, check=lambda: _check_still_there(history, version, folder))
     progress("vectors", 1.0)
     return Refreshed(len(previous) + len(changed.new) - len(changed.removed), len(part), len(changed.new), len(changed.removed))
 
@@ -103,6 +115,7 @@ def _whole(previous: Vectors | None, history: StoredTables, vocabulary: Vocabula
         f"the published vectors are of a later time, {previous.as_of:%Y-%m-%d %H:%M} UTC": as_of < previous.as_of,
         "a new day has begun (UTC)": as_of.astimezone(UTC).date() != day,
         "they were made of other rows": previous.own != own,
+        "nobody was left in the published vectors": not len(previous),
     }
     found = next((words for words, true in reasons.items() if true), None)
     return found or ("the sources have changed" if _other_sources(previous, history, vocabulary) else None)
@@ -189,18 +202,31 @@ class _Changed:
         return cls(places[places >= 0], np.flatnonzero(places >= 0), np.flatnonzero(places < 0), removed, touched)
 
 
-def _publish(previous: Vectors, part: Vectors, changed: _Changed, version: Path, folder: Path) -> None:
-    """Publish the vectors before with what changed: as a patch where that is small, else written anew."""
+def _check_still_there(history: Standing, version: Path, folder: Path) -> None:
+    """Raise OvertakenError where the version is not the current one any more, or people were deleted from the tables: they would be published once more.
+
+    Called by the only publisher: whoever deletes people after this takes them out of the vectors after that.
+    """
+    try:
+        same = published.current(folder)[0] == version
+    except VectorsError:
+        same = False
+    if not same or not history.stands():
+        raise published.OvertakenError("others published vectors, or deleted people, while this refresh was at work: nothing was published; refresh again")
+
+
+def _publish(previous: Vectors, part: Vectors, changed: _Changed, version: Path, folder: Path, *, check: Callable[[], None]) -> None:
+    """Publish the vectors before with what changed: as a patch where that is small, else written anew; `check` as in `publish_patch`."""
     rows = np.concatenate([changed.rows, len(previous) + np.arange(len(changed.new))])
     patched = np.unique(np.concatenate([rows, *(patch.rows for patch in patches.stored(version))]))
     whole = int(np.load(version / "matrix.npy", mmap_mode="r").shape[0])
     behind = len(previous) + len(changed.new) - whole
     if len(changed.removed) or len(patched) > MOST_PATCHED * max(whole, 1) or behind > spare(whole):
-        _rewrite(open_version(version, published.manifest(version)), part, changed, folder)
+        _rewrite(open_version(version, published.manifest(version)), part, changed, folder, check=check)
         return
     patch = Patch(rows, part.matrix[np.concatenate([changed.of_part, changed.new])])
     ids = pa.concat_arrays([previous.person_ids, part.person_ids.take(pa.array(changed.new))]) if len(changed.new) else previous.person_ids
-    publish_patch(_joined(previous, part, ids, changed), version, patch, folder)
+    publish_patch(_joined(previous, part, ids, changed), version, patch, folder, check=check)
 
 
 def _joined(previous: Vectors, part: Vectors, ids: pa.LargeStringArray, changed: _Changed) -> Vectors:
@@ -228,7 +254,7 @@ def _joined(previous: Vectors, part: Vectors, ids: pa.LargeStringArray, changed:
     )
 
 
-def _rewrite(previous: Vectors, part: Vectors, changed: _Changed, folder: Path) -> None:
+def _rewrite(previous: Vectors, part: Vectors, changed: _Changed, folder: Path, *, check: Callable[[], None]) -> None:
     """Publish a matrix written anew, sorted by person; where people are gone, no version that still holds them is kept."""
     ids = pa.concat_arrays([previous.person_ids, part.person_ids.take(pa.array(changed.new))])
     joined = _joined(previous, part, ids, changed)
@@ -239,6 +265,7 @@ def _rewrite(previous: Vectors, part: Vectors, changed: _Changed, folder: Path) 
     place[len(previous) :] = changed.new
 
     def fill(path: Path) -> None:
+        check()
         written = InFile(path, len(order), len(part.names), spare=spare(len(order)))
         for first in range(0, len(order), builder.BLOCK_PEOPLE):
             mine = order[first : first + builder.BLOCK_PEOPLE]

@@ -62,6 +62,10 @@ class Standing:
         """Return every table's version here."""
         return self._versions
 
+    def stands(self) -> bool:
+        """Return whether the files that were named here are still those of their versions: they are not where somebody's rows were deleted since."""
+        return all(files == self._history.files(table, at) for (table, at), files in self._files.items())
+
 
 class Runner(Protocol):
     """What `features.engine.Engine` does, and any other engine has to do, for the relations below."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,18 +44,34 @@ def erase_from_vectors(folder: Path, people: Sequence[str]) -> LeftVectors:
         return LeftVectors(frozenset(), 0)
     wanted = pa.array(people, pa.large_string())
     held: frozenset[str] = frozenset()
-    for _ in range(_TIMES):
-        try:
+    removed, pointed = 0, (folder / "CURRENT").exists()
+    for left in range(_TIMES - 1, -1, -1):
+        opened = False
+        with contextlib.suppress(VectorsError):
             current = open_current(folder)
-        except VectorsError:
+            opened = True
+            held |= frozenset(np.array(people, dtype=object)[np.asarray(pc.is_in(wanted, value_set=current.person_ids))].tolist())
+            if _holds(current, wanted):
+                publish_without(people, folder)
+        overtaken: list[Path] = []
+        removed += published.remove(folder, _goes(folder, wanted, overtaken if opened and left else None))
+        if not overtaken:
             break
-        held |= frozenset(np.array(people, dtype=object)[np.asarray(pc.is_in(wanted, value_set=current.person_ids))].tolist())
-        if not _holds(current, wanted):
-            break
-        publish_without(people, folder)
-    pointed = (folder / "CURRENT").exists()
-    removed = published.remove(folder, lambda version: _version_holds(version, wanted))
     return LeftVectors(held, removed, pointed and not (folder / "CURRENT").exists())
+
+
+def _goes(folder: Path, wanted: pa.LargeStringArray, overtaken: list[Path] | None) -> Callable[[Path], bool]:
+    """Return which versions are to be removed, by what only the one publisher sees: a current one published since the last look is spared, and told of."""
+
+    def goes(version: Path) -> bool:
+        if not _version_holds(version, wanted):
+            return False
+        if overtaken is None or published.pointed(folder) != version:
+            return True
+        overtaken.append(version)
+        return False
+
+    return goes
 
 
 def _holds(vectors: Vectors, wanted: pa.LargeStringArray) -> bool:

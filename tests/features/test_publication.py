@@ -36,6 +36,20 @@ def vectors(ids=("a:1", "b:2", "c:3"), as_ofs=None, **changed):
     return small_vectors(ids, as_ofs, as_of=NOW, **kept | changed)
 
 
+def test_a_version_that_is_removed_while_it_is_opened_gives_way_to_the_next(tmp_path, monkeypatch):
+    """As when people are erased between the look at which version is current and the look into it."""
+    publish(vectors(), tmp_path)
+    look, late = published.manifest, [vectors(("a:1", "c:3"))]
+
+    def overtaken(version):
+        if late:
+            publish(late.pop(), tmp_path, kept=0)
+        return look(version)
+
+    monkeypatch.setattr(published, "manifest", overtaken)
+    assert open_current(tmp_path).person_ids.to_pylist() == ["a:1", "c:3"]
+
+
 def same(found, made):
     assert found.person_ids.equals(made.person_ids)
     assert found.matrix.tobytes() == made.matrix.tobytes()

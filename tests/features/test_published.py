@@ -43,6 +43,17 @@ def test_a_number_of_older_versions_is_kept(tmp_path):
     assert [path.name for path in tmp_path.glob("v*")] == ["v000007"]
 
 
+def test_no_two_versions_ever_have_one_name(tmp_path):
+    """A server knows by the name whether what it has open is still current."""
+    for number in range(2):
+        put(tmp_path, writer(str(number)))
+    published.remove(tmp_path, lambda version: version.name == "v000002")
+    assert put(tmp_path, writer("other")).name == "v000003"
+    published.remove(tmp_path, lambda _version: True)
+    assert put(tmp_path, writer("other")).name == "v000004"
+    assert current(tmp_path)[1]["said"] == "other"
+
+
 @pytest.mark.parametrize("step", ["_digest", "_sync", "_point", "write"])
 def test_a_failure_leaves_the_version_before(tmp_path, monkeypatch, step):
     put(tmp_path, writer("before"))

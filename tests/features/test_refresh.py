@@ -1,6 +1,7 @@
 """A refresh equals a full build over random histories; replay gives back what was published; a crash leaves the vectors before."""
 
 import random
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features import builder, publication
+from features import builder, publication, published
 from features.permission.retention import Retention
 from features.publication import build_into, open_current
+from features.published import NobodyError, OvertakenError
 from features.refresh import refresh, replay
 from features.vectors import VectorsError, build
+from features.vectors_erasure import erase_from_vectors
 from tests.features.histories import LAWS, NOW, SOURCES, WORDS, Tables, interaction, person, random_history, random_rules
 
 laws = settings(max_examples=LAWS, deadline=None, suppress_health_check=list(HealthCheck))
@@ -238,6 +241,77 @@ def test_nobody_who_was_deleted_is_left_on_the_disk(folders):
     kept = [path.read_bytes() for path in (folder / "vectors").rglob("*") if path.is_file()]
     assert kept
     assert not any(b"p:3" in data or row in data for data in kept)
+
+
+def long_ago(number, person, **changed):
+    """An answer of a hundred days before, known at once."""
+    then = {"occurred_at": NOW - timedelta(days=100), "received_at": NOW - timedelta(days=100), "kind": "opened"}
+    return interaction(random.Random(5), number) | {"person_id": person} | then | changed
+
+
+@pytest.mark.parametrize("many", [True, False], ids=["written anew", "patched"])
+def test_who_is_erased_while_a_refresh_runs_is_not_published_again(folders, monkeypatch, many):
+    """The erasure begins and ends between what the refresh read and what it publishes; p:new is in no vectors yet, p:1 is."""
+    folder = folders()
+    tables = Tables(folder, [long_ago(number, f"p:{number}") for number in range(10)], [])
+    first = build_into(tables, WORDS, NOW, folder / "vectors")
+    tables.add([long_ago(100 + number, f"p:{number}", received_at=NOW) for number in range(2, 9 if many else 3)])
+    tables.add([long_ago(200, "p:new", received_at=NOW)])
+    gone = ["p:1", "p:new"] if many else ["p:new"]
+    publish = published.put
+
+    def meanwhile(*words, **more):
+        monkeypatch.setattr(published, "put", publish)
+        tables.delete(set(gone))
+        erase_from_vectors(folder / "vectors", gone)
+        return publish(*words, **more)
+
+    monkeypatch.setattr(published, "put", meanwhile)
+    as_of = NOW + timedelta(minutes=1)
+    refresh(tables, WORDS, as_of, folder / "vectors")
+    same(open_current(folder / "vectors"), build(tables, WORDS, as_of, context=first.context))
+    assert not any(person.encode() in path.read_bytes() for person in gone for path in (folder / "vectors").rglob("*") if path.is_file())
+
+
+def test_a_refresh_that_is_overtaken_each_time_publishes_nothing(folders, monkeypatch):
+    folder = folders()
+    tables = Tables(folder, [long_ago(number, f"p:{number}") for number in range(9)], [])
+    build_into(tables, WORDS, NOW, folder / "vectors")
+    tables.add([long_ago(100, "p:1", received_at=NOW)])
+    publish = published.put
+
+    def meanwhile(at, write, **more):
+        publish(at, lambda made: _copied(published.current(at)[0], made), **more)
+        return publish(at, write, **more)
+
+    monkeypatch.setattr(published, "put", meanwhile)
+    with pytest.raises(OvertakenError, match="refresh again"):
+        refresh(tables, WORDS, NOW + timedelta(minutes=1), folder / "vectors")
+    assert open_current(folder / "vectors").as_of == NOW
+
+
+def _copied(version, made):
+    said = published.manifest(version)
+    for name in said["files"]:
+        shutil.copy(version / name, made / name)
+    return {name: value for name, value in said.items() if name not in {"files", "format"}}
+
+
+def test_somebody_comes_after_everybody_left(folders):
+    folder = folders()
+    tables = Tables(folder, [long_ago(0, "p:1")], [])
+    build_into(tables, WORDS, NOW, folder / "vectors")
+    tables.delete({"p:1"})
+    erase_from_vectors(folder / "vectors", ["p:1"])
+    assert len(open_current(folder / "vectors")) == 0
+    with pytest.raises(NobodyError, match="nobody is known"):
+        refresh(tables, WORDS, NOW + timedelta(minutes=1), folder / "vectors")
+    tables.add([long_ago(1, "p:2", received_at=NOW)])
+    as_of = NOW + timedelta(minutes=2)
+    assert "nobody was left" in refresh(tables, WORDS, as_of, folder / "vectors").whole
+    same(open_current(folder / "vectors"), build(tables, WORDS, as_of))
+    tables.add([long_ago(2, "p:3", received_at=NOW)])
+    assert refresh(tables, WORDS, as_of, folder / "vectors").added == 1
 
 
 def test_a_refresh_that_dies_leaves_the_vectors_before(folders, monkeypatch):

@@ -94,6 +94,23 @@ def test_what_is_published_meanwhile_is_taken_up_too(tmp_path, monkeypatch):
     assert files_with(tmp_path, "b:2") == []
 
 
+def test_what_is_published_after_the_look_is_not_taken_away_from_everybody(tmp_path, monkeypatch):
+    """A build that read the person before the tables were cleaned ends after the erasure has seen that nobody like that is published."""
+    publish(small(("a:1", "c:3")), tmp_path)
+    remove, late = published.remove, [small(("a:1", "b:2", "c:3"))]
+
+    def overtaken(folder, gone):
+        if late:
+            publish(late.pop(), folder)
+        return remove(folder, gone)
+
+    monkeypatch.setattr(published, "remove", overtaken)
+    done = erase_from_vectors(tmp_path, ["b:2"])
+    assert (done.people, done.withdrawn) == ({"b:2"}, False)
+    assert open_current(tmp_path).person_ids.to_pylist() == ["a:1", "c:3"]
+    assert files_with(tmp_path, "b:2") == []
+
+
 def test_everybody_can_leave(tmp_path):
     publish(small(("a:1", "b:2")), tmp_path)
     done = erase_from_vectors(tmp_path, ["a:1", "b:2"])
