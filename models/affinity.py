@@ -14,14 +14,14 @@ from scipy import special
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from models.blend import blend
 from models.calibration import TopicPlatt
 from models.columns import check_columns, frame_matrix
 from models.contributions import Contributions
 from models.embedding import TopicEmbedding
+from models.ensemble import Ensemble
 from models.explanation import TOPIC
 from models.folds import row_order
-from models.growing import BIN_SAMPLE, CHUNK, Progress, grow, raw_margins
+from models.growing import BIN_SAMPLE, CHUNK, Progress, raw_margins
 from models.intervals import GroupInterval
 from models.labels import Labels, held_out, sampled
 from models.levels import Steps, steps_ahead
@@ -45,6 +45,7 @@ class TopicAffinity(BaseEstimator):
     holds the topic as a category, the topic's own columns (those with the field `topic=<topic>`), the columns without a topic, and
     `n_history` columns of every topic: the whole history in short. It also holds what the person did with the topic's relatives: those under the same
     parent, and those that people engage with together. Columns without such fields work too: then the topic is all that tells topics apart.
+    Where data are few, a share of the margin is that of a small booster of the topic and a linear score (`LinearScore`), blended into the other.
 
     Calibration (`TopicPlatt`) and intervals (`GroupInterval`) are fitted on rows the trees have not seen: the latest `block`, or, with one
     block, a share of the people. With `refit` (by default where at most REFIT_ROWS pairs of row and topic are known) the trees are then grown again on
@@ -67,6 +68,7 @@ class TopicAffinity(BaseEstimator):
     extra_trees : whether a split's threshold is drawn at random for each column instead of searched for (Geurts et al. 2006): less is learned by heart.
     n_history : how many columns of each topic stand for the whole history in every pooled row (0 to 3).
     n_embedding : dimensions of the embedding of the topic history in every pooled row, fitted on the earliest block only (0 for none).
+    linear_share : share of the linear score's booster; by default, up to REFIT_ROWS known pairs, that of 0 to .4 which is best on the held-out rows, else 0.
     parents : the parent of each topic that has one: topics of one parent are relatives.
     forget : share of pooled rows from which the topic's name is kept, where some topic has no known label; else 0.
     monotone : whether the topic's own columns can only push a probability up, all else in the row being equal (`models.pooled.Layout.directions`).
@@ -80,7 +82,7 @@ class TopicAffinity(BaseEstimator):
 
     Attributes
     ----------
-    booster_ : lgb.Booster. topics_, columns_ : tuples of str. calibration_ : TopicPlatt. intervals_ : GroupInterval.
+    booster_ : lgb.Booster. linear_share_ : float. topics_, columns_ : tuples of str. calibration_ : TopicPlatt. intervals_ : GroupInterval.
     prior_ : (n_topics,) mean label. steps_ : (lags,) of Steps, how far levels move within one block, two and three; empty without blocks. layout_ : Layout.
     n_features_in_ : int. feature_names_in_ : (F,) array of str.
 
@@ -101,6 +103,7 @@ class TopicAffinity(BaseEstimator):
         extra_trees: bool = True,
         n_history: int = 2,
         n_embedding: int = 4,
+        linear_share: float | None = None,
         parents: Mapping[str, str] | None = None,
         forget: float = 0.05,
         monotone: bool = False,
@@ -126,6 +129,7 @@ class TopicAffinity(BaseEstimator):
         self.extra_trees = extra_trees
         self.n_history = n_history
         self.n_embedding = n_embedding
+        self.linear_share = linear_share
         self.parents = parents
         self.forget = forget
         self.monotone = monotone
@@ -166,12 +170,17 @@ class TopicAffinity(BaseEstimator):
         self.n_features_in_, self.feature_names_in_ = len(columns), np.array(columns, dtype=object)
         self.layout_ = self.layout_for(matrix, labels, columns)
         kept = held_out(labels, self.calibration_share, self.random_state)
-        self.booster_ = self._grow(matrix, labels, np.flatnonzero(~kept), "growing trees", progress)
         judged, judges = matrix[kept], labels.take(np.flatnonzero(kept))
+        few = bool(np.count_nonzero(~np.isnan(labels.y)) <= REFIT_ROWS)
+        again = few if self.refit is None else self.refit
+        self.linear_share_: float | None = None if few and self.linear_share is None else self.linear_share or 0.0
+        grown = self._grow(matrix, labels, np.flatnonzero(~kept), "growing trees", progress)
+        if self.linear_share_ is None:
+            self.linear_share_ = grown.best_share(judged, judges, ~self._history(judged), self.n_jobs)
+        self.booster_ = grown.blended(self.linear_share_)
         unseen = self._raw_margins(judged)
-        again = np.count_nonzero(~np.isnan(labels.y)) <= REFIT_ROWS if self.refit is None else self.refit
         if again:
-            self.booster_ = self._grow(matrix, labels, np.arange(len(matrix)), "growing trees on all rows", progress)
+            self.booster_ = self._grow(matrix, labels, np.arange(len(matrix)), "growing trees on all rows", progress).blended(self.linear_share_)
         self.steps_: tuple[Steps, ...] = ()
         if block is not None and self.origins:
             parameters = self.tree_parameters(self.layout_)
@@ -261,6 +270,7 @@ class TopicAffinity(BaseEstimator):
             "intervals": self.intervals_.to_state(),
             "prior": self.prior_.tolist(),
             "steps": [list(step) for step in self.steps_],
+            "linear_share": self.linear_share_,
         }
 
     @classmethod
@@ -274,6 +284,7 @@ class TopicAffinity(BaseEstimator):
         model.calibration_, model.intervals_ = TopicPlatt.from_state(state["calibration"]), GroupInterval.from_state(state["intervals"])
         model.prior_ = np.array(state["prior"], dtype=np.float64).reshape(-1)
         model.steps_ = tuple(Steps(*map(float, step)) for step in state["steps"])
+        model.linear_share_ = float(state.get("linear_share", 0.0))  # artefacts of earlier releases have no linear score
         lengths = {len(model.topics_), len(model.prior_), len(model.calibration_.slope_), len(model.intervals_.knots_)}
         if len(lengths) != 1:
             raise ValueError("calibration, intervals, prior and topics differ in number")
@@ -300,8 +311,9 @@ class TopicAffinity(BaseEstimator):
                 raise ValueError(f"{name} must lie in (0, 1]: given {getattr(self, name)!r}")
         if not 0 <= self.lead <= 1000:
             raise ValueError(f"lead must lie in [0, 1000] blocks: given {self.lead!r}")
-        if not 0 <= self.forget < 1:
-            raise ValueError(f"forget must lie in [0, 1): given {self.forget!r}")
+        for name, share in (("forget", self.forget), ("linear_share", self.linear_share or 0.0)):
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} must lie in [0, 1): given {share!r}")
         for name in ("calibration_share", "coverage"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie inside (0, 1): given {getattr(self, name)!r}")
@@ -351,15 +363,12 @@ class TopicAffinity(BaseEstimator):
     def _forgotten(self) -> float:
         return 0.0 if self.layout_.named.all() else self.forget
 
-    def _grow(self, matrix: NDArray[np.float32], labels: Labels, rows: Integers, stage: str, progress: Progress | None) -> lgb.Booster:
-        rows = sampled(labels, rows, self.max_rows, self.random_state)
-        parameters, found = self.tree_parameters(self.layout_), []
-        for number in range(self.bag):
-            seeds = dict.fromkeys(("seed", "extra_seed"), self.random_state + number)
-            told = f"{stage} ({number + 1}/{self.bag})" if self.bag > 1 else stage
-            given = parameters | seeds
-            found.append(grow(self.layout_, matrix, labels, rows, given, num_trees=self.num_trees, forget=self._forgotten, stage=told, progress=progress))
-        return blend(found)
+    def _grow(self, matrix: NDArray[np.float32], labels: Labels, rows: Integers, stage: str, progress: Progress | None) -> Ensemble:
+        rows, parameters = sampled(labels, rows, self.max_rows, self.random_state), self.tree_parameters(self.layout_)
+        told: dict[str, Any] = {"bag": self.bag, "num_trees": self.num_trees, "forget": self._forgotten, "stage": stage, "progress": progress}
+        grown = Ensemble.grow(self.layout_, matrix, labels, rows, parameters, linear=self.linear_share_ != 0.0, **told)
+        self.layout_ = grown.layout
+        return grown
 
     def _calibrate(self, matrix: NDArray[np.float32], labels: Labels, unseen: Floats, served: Floats | None) -> None:
         """Fit calibration and intervals on held-out rows: raw margins (n, n_topics) of trees that never saw them, and of those served where they did."""

@@ -28,15 +28,19 @@ REPORT_EVERY = 10
 class PooledRows(lgb.Sequence):
     """The pooled rows of pairs (row of the matrix, topic), made when LightGBM asks for them: only their bins are ever all in memory.
 
-    In the pairs of `unnamed` (m,) the topic is missing, as it is for a topic that nobody could have answered yet.
+    In the pairs of `unnamed` (m,) the topic is missing, as it is for a topic that nobody could have answered yet. The linear score is 0 in all of them
+    or, where `linear_only`, everything but the topic and that score.
     """
 
-    def __init__(self, layout: Layout, matrix: NDArray[np.float32], row: Integers, topic: Integers, unnamed: NDArray[np.bool_]) -> None:
+    def __init__(
+        self, layout: Layout, matrix: NDArray[np.float32], row: Integers, topic: Integers, unnamed: NDArray[np.bool_], *, linear_only: bool = False
+    ) -> None:
         self.layout = layout
         self.matrix = matrix
         self.row = row
         self.topic = topic
         self.unnamed = unnamed
+        self.linear_only = linear_only
         self.batch_size = BATCH
 
     def __len__(self) -> int:
@@ -50,8 +54,13 @@ class PooledRows(lgb.Sequence):
 
     def take(self, index: Any) -> NDArray[np.float32]:
         """Return the rows (k, width) of a number, slice or list, as float32."""
-        rows = self.layout.rows(self.matrix[np.atleast_1d(self.row[index])], np.atleast_1d(self.topic[index]))
-        rows[np.atleast_1d(self.unnamed[index]), 0] = np.nan
+        matrix, topic, unnamed = self.matrix[np.atleast_1d(self.row[index])], np.atleast_1d(self.topic[index]), np.atleast_1d(self.unnamed[index])
+        rows = self.layout.linear_rows(matrix, topic) if self.linear_only else self.layout.rows(matrix, topic, linear=0.0)
+        rows[unnamed, 0] = np.nan
+        if self.linear_only:
+            rows[unnamed, self.layout.linear_place] = np.nan
+        elif self.layout.linear:
+            rows[:, self.layout.linear_place] = 0.0  # trees never see a constant
         return rows
 
 
@@ -70,16 +79,18 @@ def grow(
     *,
     num_trees: int,
     forget: float,
+    linear_only: bool = False,
     stage: str = "growing trees",
     progress: Progress | None = None,
 ) -> lgb.Booster:
     """Return a booster of the known pairs of `rows`; read back from its text, so that it is what a saved model will be.
 
-    In a share `forget` of the pairs, drawn with the parameters' seed, the topic's name is left out: so the trees learn what to say of a topic without one.
+    It does not see the layout's linear score or, where `linear_only`, that score and the topic alone. In a share `forget` of the pairs, drawn with the
+    parameters' seed, the topic's name is left out: so the trees learn what to say of a topic without one.
     """
     row, topic = known_pairs(labels, rows)
     unnamed = np.random.default_rng(parameters["seed"]).random(len(row)) < forget
-    pooled = PooledRows(layout, matrix, row, topic, unnamed)
+    pooled = PooledRows(layout, matrix, row, topic, unnamed, linear_only=linear_only)
     weight = labels.weight[row] if labels.weighted else None
     data = dataset(pooled, labels.y[row, topic], parameters, weight=weight)
     booster = lgb.train(dict(parameters), data, num_trees, callbacks=[reporter(stage, progress)] if progress else None)
@@ -107,7 +118,8 @@ def raw_margins(booster: lgb.Booster, layout: Layout, matrix: NDArray[np.float32
     for start in range(0, len(matrix), CHUNK):
         rows = slice(start, start + CHUNK)
         people = len(matrix[rows])
-        pooled = layout.rows(np.repeat(matrix[rows], n_topics, axis=0), np.tile(numbers, people))
+        score = layout.linear.table(matrix[rows], numbers).ravel() if layout.linear else None
+        pooled = layout.rows(np.repeat(matrix[rows], n_topics, axis=0), np.tile(numbers, people), linear=score)
         raw = np.asarray(booster.predict(pooled, raw_score=True, num_threads=n_jobs), dtype=np.float64)
         margins[rows] = raw.reshape(people, n_topics)
     return margins

@@ -2,14 +2,14 @@
 
 A pooled row holds the topic and its parent as categories, the topic's own columns (`…|topic=housing|…` read through the template
 `…|topic=own-topic|…`), the columns without a topic, a few columns of every topic and an embedding (the whole history in short), and what the person
-did with the topic's relatives.
+did with the topic's relatives, and a linear score of history and attributes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from models.columns import ColumnsError
 from models.embedding import TopicEmbedding
 from models.explanation import TOPIC
+from models.linear import NO_SCORE, LinearScore
 from models.relatives import TopicRelatives
 
 ABSENT = -1
 """Stands in `own` for a topic that has no column of that template (its value is missing), and in `families` for one without a family."""
 FAMILY = "topic_family"
+LINEAR = "linear_score"
 NO_TOPIC = frozenset({"any", "any-topic"})
 """Values of the field `topic` that name no single topic: such columns are the same for every topic."""
 OWN = "topic=own-topic"
@@ -50,8 +52,8 @@ class Layout:
 
     `own` (n_topics, n_templates) holds column indices or ABSENT, `general` and `history` hold column indices. `families` (n_topics,) number
     each topic's parent, ABSENT where it has none, and are empty where no two topics share one. `named` (n_topics,) says whether a topic's name is
-    told: one that nobody could have answered is served as a topic of no name. The order of a pooled row is topic, own, general, history, embedding,
-    relatives, family; `names` are the pooled columns' names for LightGBM.
+    told: one that nobody could have answered is served as a topic of no name, and has no linear score. The order of a pooled row is topic, own, general,
+    history, embedding, relatives, linear score, family; `names` are the pooled columns' names for LightGBM.
     """
 
     columns: tuple[str, ...]
@@ -64,6 +66,7 @@ class Layout:
     families: NDArray[np.int64]
     named: NDArray[np.bool_]
     names: tuple[str, ...]
+    linear: LinearScore = NO_SCORE
 
     @classmethod
     def of(
@@ -112,8 +115,35 @@ class Layout:
         """Which pooled columns are categories: the topic, and its family where there is one."""
         return [0, self.width - 1] if len(self.families) else [0]
 
-    def rows(self, matrix: NDArray[np.float32], topic: NDArray[np.int64] | int) -> NDArray[np.float32]:
-        """Return the pooled rows (n, width) float32 of `matrix` (n, F), each for its topic's number (n,), or all for one."""
+    def with_linear(self, linear: LinearScore) -> Layout:
+        """Return this layout with that linear score in the place of its own, if it has one."""
+        kin = len(self.names) - (len(self.families) > 0)
+        names = [*self.names[: kin - bool(self.linear)], *([LINEAR] if linear else []), *self.names[kin:]]
+        return replace(self, linear=linear, names=tuple(names))
+
+    @property
+    def linear_sources(self) -> list[int]:
+        """Which columns a linear score is made of: the whole history in short, and the columns without a topic."""
+        return [*self.history.tolist(), *self.general.tolist()]
+
+    @property
+    def linear_place(self) -> int:
+        """Where the linear score stands in a pooled row that has one."""
+        return self.width - 1 - (len(self.families) > 0)
+
+    def linear_rows(self, matrix: NDArray[np.float32], topic: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return pooled rows (n, width) of these topics (n,) in which all but the topic and the linear score is 0: trees never see a constant."""
+        pooled = np.zeros((len(matrix), self.width), dtype=np.float32)
+        named = self.named[topic]
+        pooled[:, 0] = np.where(named, topic, np.nan)
+        pooled[:, self.linear_place] = np.where(named, self.linear.transform(matrix, topic), np.nan)
+        return pooled
+
+    def rows(self, matrix: NDArray[np.float32], topic: NDArray[np.int64] | int, *, linear: NDArray[np.float32] | float | None = None) -> NDArray[np.float32]:
+        """Return the pooled rows (n, width) float32 of `matrix` (n, F), each for its topic's number (n,), or all for one.
+
+        `linear` is the rows' linear score (n,) where it is known already, or the number that stands for it in all of them.
+        """
         numbers = np.broadcast_to(np.asarray(topic, dtype=np.int64), (len(matrix),))
         pooled = np.empty((len(matrix), self.width), dtype=np.float32)
         pooled[:, 0] = np.where(self.named[numbers], numbers, np.nan)
@@ -128,6 +158,9 @@ class Layout:
             pooled[:, third:fourth] = self.embedding.transform(matrix)
         if self.relatives.names:
             pooled[:, fourth : fourth + len(self.relatives.names)] = self.relatives.transform(matrix, numbers)
+        if self.linear:
+            score = self.linear.transform(matrix, numbers) if linear is None else linear
+            pooled[:, self.linear_place] = np.where(self.named[numbers], score, np.nan)
         if len(self.families):
             family = self.families[numbers]
             pooled[:, -1] = np.where(family == ABSENT, np.nan, family)
@@ -136,9 +169,9 @@ class Layout:
     def fold(self, contributions: NDArray[np.float64], topic: int, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what pooled columns contribute (n, width) as what the vector's columns do: (n, F + 1), the topic itself last.
 
-        What a feature contributes as the topic's own, as part of the whole history, through the embedding of `matrix` (n, F) and as a relative
-        is summed. What a template that the topic does not have contributes (its value is missing because of the topic) counts as the
-        topic's, as do its family, and what embedding and relatives contribute for people without history.
+        What a feature contributes as the topic's own, as part of the whole history, through the embedding of `matrix` (n, F), as a relative and
+        through the linear score is summed. What a template that the topic does not have contributes (its value is missing because of the topic) counts as the
+        topic's, as do its family, what embedding and relatives contribute for people without history, and what no source of the linear score accounts for.
         """
         last = len(self.columns)
         own = np.where(self.own[topic] == ABSENT, last, self.own[topic])
@@ -154,6 +187,10 @@ class Layout:
             shares, left = self.relatives.shared(matrix, contributions[:, end : end + len(self.relatives.names)], topic)
             np.add.at(folded, self.relatives.sources, shares.T)
             folded[last] += left
+        if self.linear:
+            shares, left = self.linear.shared(matrix, contributions[:, self.linear_place], topic)
+            np.add.at(folded, self.linear.sources, shares.T)
+            folded[last] += left
         if len(self.families):
             folded[last] += contributions[:, -1]
         return folded.T
@@ -164,7 +201,13 @@ class Layout:
         Theory: to have engaged more with a topic, or more recently, makes nobody less likely to engage with it again.
         """
         own = range(1, 1 + self.own.shape[1])
-        return [_DIRECTIONS.get("|".join(name.split("|")[:2]), 0) if number in own else 0 for number, name in enumerate(self.names)]
+        made = {self.linear_place: 1} if self.linear else {}
+        return [_direction(name) if number in own else made.get(number, 0) for number, name in enumerate(self.names)]
+
+    def linear_directions(self) -> NDArray[np.bool_]:
+        """Return (n_topics, m) which sources of a linear score theory lets only push up the topic's own."""
+        names = [self.columns[place] for place in self.linear_sources]
+        return np.array([[topic_of(name) == topic and _direction(name) > 0 for name in names] for topic in self.topics], dtype=bool).reshape(-1, len(names))
 
     def to_state(self) -> dict[str, Any]:
         """Return the layout as JSON-able values; it is stored whole, so that old artefacts outlive changes of the rules above."""
@@ -176,6 +219,7 @@ class Layout:
             "history": self.history.tolist(),
             "embedding": self.embedding.to_state(),
             "relatives": self.relatives.to_state(),
+            "linear": self.linear.to_state(),
             "families": self.families.tolist(),
             "named": self.named.tolist(),
             "names": list(self.names),
@@ -192,12 +236,14 @@ class Layout:
                 raise ValueError(f"the layout points outside of its {len(columns)} columns")
         embedding = TopicEmbedding.from_state(state["embedding"], len(columns))
         relatives = TopicRelatives.from_state(state.get("relatives"), len(columns), len(topics))  # artefacts of earlier releases have none
+        linear = LinearScore.from_state(state.get("linear"), len(columns), len(topics))
         families, named = np.array(state.get("families", []), dtype=np.int64), np.array(state.get("named", [True] * len(topics)), dtype=bool)
         if named.shape != (len(topics),) or families.shape not in {(0,), (len(topics),)}:
             raise ValueError("the layout's families and names of topics differ from its topics in number")
-        if len(names) != 1 + own.shape[1] + len(general) + len(history) + len(embedding) + len(relatives.names) + min(len(families), 1):
+        made = len(embedding) + len(relatives.names) + bool(linear) + min(len(families), 1)
+        if len(names) != 1 + own.shape[1] + len(general) + len(history) + made:
             raise ValueError("the layout's names and its columns differ in number")
-        return cls(columns, topics, own, general, history, embedding, relatives, families, named, names)
+        return cls(columns, topics, own, general, history, embedding, relatives, families, named, names, linear)
 
 
 _DIRECTIONS = {
@@ -206,6 +252,10 @@ _DIRECTIONS = {
     "share|kind=any-engagement": 1,
     "recency|kind=any-engagement": -1,
 }
+
+
+def _direction(name: str) -> int:
+    return _DIRECTIONS.get("|".join(name.split("|")[:2]), 0)
 
 
 def _families(parents: Sequence[str | None]) -> NDArray[np.int64]:

@@ -16,8 +16,15 @@ from models.pooled import Layout
 def weights(model: TopicAffinity | Persuadability) -> dict[str, float]:
     """Return the share of each family, summing to 1; {} where no tree has a split."""
     gains = np.asarray(model.booster_.feature_importance("gain"), dtype=np.float64)
-    names = _pooled(model.layout_) if isinstance(model, TopicAffinity) else [family(column) for column in model.columns_]
     found: Counter[str] = Counter()
+    if isinstance(model, TopicAffinity):
+        names, layout = _pooled(model.layout_), model.layout_
+        if layout.linear:  # what splits by the score gain is its sources', by their weights
+            for place, part in zip(layout.linear.sources.tolist(), layout.linear.importance().tolist(), strict=True):
+                found[family(layout.columns[place])] += part * gains[layout.linear_place]
+            gains[layout.linear_place] = 0.0
+    else:
+        names = [family(column) for column in model.columns_]
     for name, gain in zip(names, gains.tolist(), strict=True):
         found[name] += gain
     total = sum(found.values())

@@ -235,6 +235,7 @@ def test_scikit_learns_contract_holds():
         {"calibration_share": 1.0},
         {"n_history": 9},
         {"n_embedding": -1},
+        {"linear_share": 1.0},
         {"coverage": 90},
         {"bag": 0},
     ],
@@ -253,7 +254,7 @@ def test_an_unknown_topic_is_refused_with_those_there_are():
 def test_fewer_rows_are_grown_on_when_told_and_progress_is_told():
     X, y, _ = _world(400, 15)
     told = []
-    model = TopicAffinity(**SMALL, max_rows=300, refit=True).fit(X, y, progress=lambda stage, fraction: told.append((stage, fraction)))
+    model = TopicAffinity(**SMALL, max_rows=300, refit=True, linear_share=0.0).fit(X, y, progress=lambda stage, fraction: told.append((stage, fraction)))
     assert model.booster_.num_trees() <= SMALL["num_trees"]
     assert [fraction for stage, fraction in told if stage == "growing trees"] == [0.5, 1.0]
     assert {stage for stage, _ in told} == {"growing trees", "growing trees on all rows"}
@@ -283,8 +284,11 @@ def test_what_refitted_trees_learned_of_the_latest_block_is_not_corrected_twice(
 
 def test_a_bag_is_the_mean_of_its_boosters_and_explains_itself():
     X, y, _ = _world(600, 19)
-    bagged = TopicAffinity(**SMALL, bag=3).fit(X, y)
-    alone = [TopicAffinity(**SMALL, random_state=seed).fit(X, y) for seed in range(3)]
+    settings = SMALL | {"linear_share": 0.2}
+    bagged = TopicAffinity(**settings, bag=3).fit(X, y)
+    held = bagged.layout_  # what is held out follows from the seed, but not once trees are grown again on all rows
+    alone = [TopicAffinity(**settings, random_state=seed).fit(X, y) for seed in range(3)]
+    assert [model.layout_.to_state() for model in alone] == [held.to_state()] * 3
     assert check_booster_text(bagged.booster_.model_to_string()).n_trees == sum(model.booster_.num_trees() for model in alone)
     pooled = bagged.layout_.rows(X.to_numpy(np.float32)[:50], np.zeros(50, dtype=np.int64))
     expected = np.mean([model.booster_.predict(pooled, raw_score=True) for model in alone], axis=0)
@@ -292,8 +296,45 @@ def test_a_bag_is_the_mean_of_its_boosters_and_explains_itself():
     parts = bagged.contributions(X[:50], "housing")
     np.testing.assert_allclose(parts.base + parts.values.sum(axis=1), bagged.predict_margin(X[:50])[:, 0], rtol=0, atol=1e-9)
     assert bagged.booster_.feature_importance("split").sum() == sum(model.booster_.feature_importance("split").sum() for model in alone)
-    again = TopicAffinity(**SMALL, bag=3).fit(X.iloc[::-1], y.iloc[::-1])
+    again = TopicAffinity(**settings, bag=3).fit(X.iloc[::-1], y.iloc[::-1])
     assert again.booster_.model_to_string() == bagged.booster_.model_to_string()
+
+
+def _straight(n, seed):
+    """Twelve attributes that each add a little to both topics' log-odds, for one up and for the other down; labels and true probabilities."""
+    generator = np.random.default_rng(seed)
+    matrix = generator.normal(size=(n, 12))
+    truth = special.expit(np.sign(matrix) @ np.full(12, 0.25) * np.array([[1.0], [-1.0]]) - 1).T
+    labels = (generator.random((n, 2)) < truth).astype(float)
+    return pd.DataFrame(matrix.astype(np.float32), columns=[f"attribute_{number}" for number in range(12)]), labels, truth
+
+
+def test_a_line_has_a_share_where_it_helps_and_its_reasons_add_up():
+    """Where many columns add a little each, the line is better than the trees, and gets all the share that may be; where rows are many, none is sought."""
+    X, y, _ = _straight(1200, 30)
+    fresh, _, truth = _straight(4000, 31)
+    found = {share: TopicAffinity(("a", "b"), **SMALL, linear_share=share).fit(X, y) for share in (0.0, None)}
+    assert (found[0.0].linear_share_, found[None].linear_share_) == (0.0, 0.4)
+    assert "linear_score" in found[None].layout_.names
+    assert "linear_score" not in found[0.0].layout_.names
+    wrong = {share: np.mean((model.predict_proba(fresh) - truth) ** 2) for share, model in found.items()}
+    assert wrong[None] < 0.9 * wrong[0.0]
+    parts = found[None].contributions(fresh[:50], "b")
+    np.testing.assert_allclose(parts.margin(), found[None].predict_margin(fresh[:50])[:, 1], atol=1e-9)
+    again = TopicAffinity.from_state(found[None].to_state(), found[None].booster_)
+    np.testing.assert_array_equal(again.predict_margin(fresh), found[None].predict_margin(fresh))
+    assert again.linear_share_ == 0.4
+
+
+def test_a_line_without_a_share_leaves_the_trees_as_they_were(monkeypatch):
+    X, y, _ = _world(600, 32)
+    none = TopicAffinity(**SMALL, linear_share=0.0).fit(X, y)
+    shared = TopicAffinity(**SMALL, linear_share=0.2).fit(X, y)
+    assert shared.booster_.num_trees() == none.booster_.num_trees() + 4
+    monkeypatch.setattr(affinity, "REFIT_ROWS", X.shape[0] * y.shape[1] - 1)
+    many = TopicAffinity(**SMALL, refit=True).fit(X, y)
+    assert many.linear_share_ == 0.0, "beyond that many rows trees find what a line does, and a fit is to stay as long as it was"
+    np.testing.assert_array_equal(many.predict_margin(X), none.predict_margin(X))
 
 
 def test_weights_are_repetitions_for_priors_and_change_the_model():
@@ -422,4 +463,4 @@ def test_rows_of_one_person_stay_on_one_side_of_the_calibration_split(monkeypatc
     fitted = TopicPlatt.fit
     monkeypatch.setattr(TopicPlatt, "fit", lambda self, margin, *rest, **named: seen.append(len(margin)) or fitted(self, margin, *rest, **named))
     TopicAffinity(**SMALL).fit(X, y, groups=people)
-    assert seen == [25 * 4 * 3], "a quarter of the people, with all of their rows and topics"
+    assert set(seen) == {25 * 4 * 3}, "a quarter of the people, with all of their rows and topics"

@@ -1,12 +1,14 @@
 """From vectors to pooled rows and back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models.columns import ColumnsError
 from models.embedding import TopicEmbedding
+from models.linear import NO_SCORE, LinearScore
 from models.pooled import Layout, activity_column, counted_columns, embedded_columns, history_templates, template_of, topic_of
 from models.relatives import TopicRelatives
 
@@ -113,6 +115,53 @@ def test_what_relatives_and_family_contribute_is_kept(related):
     np.testing.assert_allclose(folded[:, 2], parts[:, -3] + parts[:, -2], err_msg="topic a's relative is b")
 
 
+@pytest.fixture
+def scored(related):
+    layout = Layout.of(COLUMNS, ("a", "b"), history_templates(COLUMNS, ("a", "b"), 1), relatives=related.relatives, families=("home", "home"))
+    y = (np.random.default_rng(6).random((40, 2)) < 0.4).astype(float)
+    return layout.with_linear(LinearScore.fit(COUNTS, y, np.ones(40), layout.linear_sources))
+
+
+def test_a_linear_score_stands_before_the_family(scored):
+    assert scored.linear_sources == [3, 4, 0, 8], "the history in short, and what has no topic"
+    assert scored.names[-2:] == ("linear_score", "topic_family")
+    assert scored.linear_place == scored.width - 2
+    rows, topic = scored.rows(COUNTS, 1), np.ones(40, dtype=int)
+    np.testing.assert_array_equal(rows[:, -2], scored.linear.transform(COUNTS, topic))
+    hidden, alone = scored.rows(COUNTS, 1, linear=0.0), scored.linear_rows(COUNTS, topic)
+    assert (hidden[:, -2] == 0).all()
+    np.testing.assert_array_equal(np.delete(hidden, -2, axis=1), np.delete(rows, -2, axis=1))
+    np.testing.assert_array_equal(alone[:, [0, -2]], rows[:, [0, -2]])
+    assert (np.delete(alone, [0, scored.width - 2], axis=1) == 0).all()
+    unnamed = replace(scored, named=np.array([True, False]))
+    assert np.isnan(unnamed.rows(COUNTS, 1)[:, [0, -2]]).all(), "a topic that nobody could answer has no score"
+    assert np.isnan(unnamed.linear_rows(COUNTS, topic)[:, [0, -2]]).all()
+
+
+def test_a_linear_score_comes_goes_and_comes_back(scored):
+    without = scored.with_linear(NO_SCORE)
+    assert "linear_score" not in without.names
+    assert without.with_linear(scored.linear).names == scored.names == scored.with_linear(scored.linear).names
+    again = Layout.from_state(json.loads(json.dumps(scored.to_state())))
+    np.testing.assert_array_equal(again.rows(COUNTS, 0), scored.rows(COUNTS, 0))
+    with pytest.raises(ValueError, match="differ in number"):
+        Layout.from_state(scored.to_state() | {"linear": without.linear.to_state()})
+
+
+def test_what_a_linear_score_contributes_goes_to_its_columns(scored):
+    parts = np.zeros((5, scored.width))
+    parts[:, -2] = np.arange(1.0, 6.0)
+    folded = scored.fold(parts, 1, COUNTS[:5])
+    np.testing.assert_allclose(folded[:, [*scored.linear_sources, -1]].sum(axis=1), np.arange(1.0, 6.0), atol=1e-12)
+    assert (folded[:, scored.linear_sources] != 0).any()
+    assert (np.delete(folded, [*scored.linear_sources, len(scored.columns)], axis=1) == 0).all()
+
+
+def test_in_a_monotone_model_a_score_pushes_up_and_rises_with_the_own_history(scored):
+    assert dict(zip(scored.names, scored.directions(), strict=True))["linear_score"] == 1
+    np.testing.assert_array_equal(scored.linear_directions(), [[True, False, False, False], [False, True, False, False]])
+
+
 def test_the_own_history_may_only_push_up_and_its_recency_only_down():
     columns = (*COLUMNS, "recency|kind=any-engagement|channel=any|topic=a", "recency|kind=any-engagement|channel=any|topic=b")
     layout = Layout.of(columns, ("a", "b"), history_templates(columns, ("a", "b"), 1))
@@ -122,7 +171,7 @@ def test_the_own_history_may_only_push_up_and_its_recency_only_down():
 
 def test_layouts_of_earlier_releases_come_back(related):
     state = Layout.of(COLUMNS, ("a", "b"), ()).to_state()
-    for key in ("relatives", "families", "named"):
+    for key in ("relatives", "families", "named", "linear"):
         del state[key]
     again = Layout.from_state(state)
     np.testing.assert_array_equal(again.rows(COUNTS, 1), Layout.of(COLUMNS, ("a", "b"), ()).rows(COUNTS, 1))
