@@ -5,13 +5,15 @@ The gate reads what the run logged about itself, inside the digested artefact; n
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +26,7 @@ from models.artefact import ArtefactError
 from models.outcome_scale import OutcomeScale, OutcomeScaleError
 from training.activation import assessment_line
 from training.gates import Champion, Findings, GateLine, gate_lines, persuadability_verdict
-from training.tracking import Tracking, Version
+from training.tracking import CHAMPION, Tracking, Version
 
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){0,2}")
 POINTER = "champion.json"
@@ -74,6 +76,11 @@ def promote(workspace: Workspace, name: str, version: int | None = None, *, now:
     """
     if not _NAME.fullmatch(name):
         raise RegistryError(f"{name!r} is no model's name: affinity, or persuadability.EXPERIMENT.ARM")
+    with _alone(workspace):
+        return _promoted(workspace, name, version, now=now)
+
+
+def _promoted(workspace: Workspace, name: str, version: int | None, *, now: datetime) -> Promotion:
     tracking = Tracking.of(workspace)
     found = tracking.version(name, version)
     with tempfile.TemporaryDirectory(prefix="audience-promote-") as scratch:
@@ -157,13 +164,22 @@ def logged_findings(folder: Path) -> Findings:
     return Findings.from_state(json.loads((folder / FINDINGS).read_text(encoding="utf-8")))
 
 
+def is_served(workspace: Workspace, version: Version) -> bool:
+    """Return whether a version is the one that is served: `champion.json` decides, and the store's alias may lag behind where a promotion was killed."""
+    try:
+        said = json.loads((workspace.models / version.name / POINTER).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    return (said["version"], said["digest"]) == (version.version, version.tags.get("digest"))
+
+
 def list_models(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return the registered versions, by name and newest first, as records for a table."""
+    """Return the registered versions, by name and newest first, as records for a table; champion is the one that is served."""
     return [
         {
             "name": version.name,
             "version": version.version,
-            "alias": ", ".join(version.aliases),
+            "alias": ", ".join([*([CHAMPION] if is_served(workspace, version) else []), *(alias for alias in version.aliases if alias != CHAMPION)]),
             "registered": f"{version.created_at:%Y-%m-%d %H:%M}",
             "trained as of": version.tags.get("now", "")[:10],
             "result": version.tags.get("summary", ""),
@@ -273,8 +289,31 @@ def _refuse(workspace: Workspace, folder: Path, findings: Findings, lines: tuple
         write_json(workspace.models / name / REFUSAL, refusal(findings, lines, scale, now))
 
 
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    """Wait until no other process promotes here, and hold the workspace's folder until the end: gate, store and pointer then speak of the same champion."""
+    held = os.open(workspace.root, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)  # let go by the end of the process, however it comes
+        yield
+    finally:
+        os.close(held)
+
+
+def _is_installed(workspace: Workspace, place: Path, digest: str) -> bool:
+    """Return whether this very artefact stands there, signed."""
+    try:
+        artefact.verify(place, workspace.signing_key())
+        artefact.check(place)
+        return artefact.digest(place) == digest
+    except (ArtefactError, OSError):
+        return False
+
+
 def _install(workspace: Workspace, version: Version, folder: Path) -> None:
-    """Copy the checked artefact to where the server reads, signed; the folder gets its name when all of it is there."""
+    """Copy the checked artefact to where the server reads, signed; the folder gets its name when all of it is there, and one that is sound stays."""
+    if _is_installed(workspace, workspace.models / version.name / str(version.version), artefact.digest(folder)):
+        return  # it may be in office: in the moment between two renames there would be no champion
     home = workspace.models / version.name
     home.mkdir(parents=True, exist_ok=True)
     fresh, place = home / f".{version.version}.{secrets.token_hex(4)}", home / str(version.version)

@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 
 from features.permission.certificate import KEPT, STATES, State, TrainedModel
 from features.workspace import Workspace
+from training.registry import is_served
 from training.tracking import CHAMPION, Run, Tracking, Version
 
 _SAID = re.compile(r"(?:(?P<name>[a-z0-9_.]+)(?:/(?P<version>\d+))?=)?(?P<state>\w+)")
@@ -57,11 +58,11 @@ def trained_models(workspace: Workspace, said: Sequence[Statement] = (), reason:
         return []
     tracking = Tracking.of(workspace)
     runs = {run.run_id: run for run in tracking.runs()}
-    return [_trained(version, runs.get(version.run_id), said, reason or KEPT) for version in tracking.versions()]
+    return [_trained(workspace, version, runs.get(version.run_id), said, reason or KEPT) for version in tracking.versions()]
 
 
-def _trained(version: Version, run: Run | None, said: Sequence[Statement], reason: str) -> TrainedModel:
-    in_office = CHAMPION in version.aliases
+def _trained(workspace: Workspace, version: Version, run: Run | None, said: Sequence[Statement], reason: str) -> TrainedModel:
+    in_office = CHAMPION in version.aliases or is_served(workspace, version)
     state: State = next((each.state for each in reversed(said) if each.speaks_of(version)), "kept_with_reason")
     if in_office and state != "kept_with_reason":
         state, reason = "kept_with_reason", f"it is in office, so it is not {state} yet. {reason}"

@@ -1,5 +1,8 @@
+import contextlib
 import json
+import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +12,11 @@ from models.metrics import Estimate
 from models.outcome_scale import OutcomeScale
 from serving import refusal
 from serving.refusal import load_refusal, refusal_code, refused_words
+from training import registry
 from training.gates import Findings
 from training.registry import RegistryError, champion_digest, champion_folder, list_models, logged_findings, persuadability_name, promote
 from training.tracking import Tracking, TrackingError
+from training.trained_models import trained_models
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 STORY = "persuadability.story.letter"
@@ -349,3 +354,57 @@ def test_names_that_are_no_folder_or_not_there(workspace):
 
 def test_arms_become_names():
     assert persuadability_name("story", "Tenant's Letter") == "persuadability.story.tenant_s_letter"
+
+
+def test_a_champion_that_is_promoted_again_is_there_at_every_moment(workspace, register, monkeypatch):
+    register()
+    assert promote(workspace, "affinity", now=NOW).accepted
+    rename = Path.rename
+
+    def killed(path, target):
+        if path.name.startswith(".1."):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with contextlib.suppress(KeyboardInterrupt):
+        promote(workspace, "affinity", now=NOW)
+    assert champion_folder(workspace, "affinity") == workspace.models / "affinity" / "1"
+
+
+def test_two_promotions_take_their_turns(workspace, register, monkeypatch):
+    register()
+    tracking, write = register(), registry.write_json
+    other = threading.Thread(target=promote, args=(workspace, "affinity", 2), kwargs={"now": NOW})
+
+    def waiting(path, document):
+        if document["version"] == 1:
+            other.start()
+            other.join(timeout=8)
+        write(path, document)
+
+    monkeypatch.setattr(registry, "write_json", waiting)
+    assert promote(workspace, "affinity", 1, now=NOW).accepted
+    other.join()
+    assert json.loads((workspace.models / "affinity" / "champion.json").read_text())["version"] == 2
+    assert tracking.version("affinity", 2).aliases == ("champion",)
+
+
+def test_the_champion_is_the_one_that_is_served_where_a_promotion_was_killed(workspace, register, monkeypatch):
+    register()
+    register()
+    assert promote(workspace, "affinity", 1, now=NOW).accepted
+    write = registry.write_json
+    monkeypatch.setattr(registry, "write_json", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        promote(workspace, "affinity", 2, now=NOW)
+    monkeypatch.setattr(registry, "write_json", write)
+    assert [record["alias"] for record in list_models(workspace)] == ["", "champion"]
+    assert {model.version for model in trained_models(workspace) if model.in_office} == {1, 2}, "an erasure takes neither for out of office"
+    assert promote(workspace, "affinity", 2, now=NOW).accepted
+    assert [record["alias"] for record in list_models(workspace)] == ["champion", ""]
+    assert {model.version for model in trained_models(workspace) if model.in_office} == {2}
+
+
+def _killed(*_):
+    raise KeyboardInterrupt
