@@ -133,7 +133,7 @@ def promote(
 def simulate(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
     people: Annotated[int, typer.Option(min=100, help="How many people.")] = 20_000,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same campaign.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same campaign.")] = 0,
 ) -> None:
     """Make a campaign with known truth: a workspace, raw files, and the truth apart. Example: audience simulate trial."""
     from training.simulation import simulate as simulate_campaign

@@ -34,7 +34,7 @@ from training.learning import learning_curve
 from training.plan import analysis_follows, read_plan
 from training.reference import REFERENCE, Reference, make_reference, reference_of
 from training.registry import CARD, FINDINGS, UPLIFT, RegistryError, champion, champion_folder, persuadability_name
-from training.snapshots import AffinityDataset, Side, affinity_dataset, parents_of
+from training.snapshots import AffinityDataset, Side, SnapshotError, affinity_dataset, parents_of
 from training.tracking import MODEL_FOLDER, OpenRun, Tracking
 from training.trials import TrialDataset, experiment_rows, trial_datasets
 
@@ -82,6 +82,7 @@ def train_affinity(
     tracking = Tracking.of(workspace)
     with tracking.run(AFFINITY, tags=_tags(workspace, AFFINITY, now)) as run:
         dataset = affinity_dataset(workspace, config, now=now, labels=labels, progress=progress)
+        _can_be_judged(dataset)
         model = TopicAffinity(list(dataset.topics), parents=parents(workspace, dataset.topics), random_state=config.seed).set_params(**config.model)
         train = dataset.train
         if dataset.source == "engagement":  # own labels keep their own time
@@ -114,6 +115,7 @@ def recalibrate_affinity(workspace: Workspace, *, now: datetime, progress: Progr
     tracking = Tracking.of(workspace)
     with tracking.run(AFFINITY, tags=_tags(workspace, AFFINITY, now)) as run:
         dataset = affinity_dataset(workspace, config, now=now, only_latest=True, progress=progress)
+        _can_be_judged(dataset)
         latest = dataset.train.as_ofs.max()
         if latest <= np.datetime64(str(said["as_of"])):
             raise RegistryError(
@@ -172,6 +174,17 @@ def _finish_affinity(
     digest = _log(run, model, findings, drawn, card=card, metadata=metadata, files={REFERENCE: reference.to_bytes()})
     version = _register(tracking, AFFINITY, run, findings, digest=digest, now=now)
     return TrainedRun(AFFINITY, version, run.run_id, digest, findings, lines)
+
+
+def _can_be_judged(dataset: AffinityDataset) -> None:
+    """Raise SnapshotError, before anything is learned, where the test side does not hold labels of both kinds."""
+    test = dataset.test
+    engaged, silent = int((test.y == 1).sum()), int((test.y == 0).sum())
+    if not engaged or not silent:
+        raise SnapshotError(
+            f"{engaged} labels are 1 and {silent} are 0 on the {len(test)} rows to test on, as of {str(test.as_ofs.max())[:10]}; both are needed to judge. "
+            "Was anything sent, and did anybody engage, in the window after it? Hint: a --now before the pause, or import what is missing"
+        )
 
 
 def _lead(train: Side, config: AffinityConfig, now: datetime) -> float:

@@ -69,7 +69,7 @@ class Plan(Frozen):
             raise ValueError("created_at has no time zone")
         if self.control not in self.arms or len(self.arms) < 2:
             raise ValueError(f"the arms are the control {self.control!r} and at least one other: given {', '.join(self.arms) or 'none'}")
-        if min(self.arms.values()) <= 0 or abs(math.fsum(self.arms.values()) - 1) > _TOLERANCE:
+        if not all(share > 0 for share in self.arms.values()) or not abs(math.fsum(self.arms.values()) - 1) <= _TOLERANCE:
             raise ValueError("the arms' probabilities are above 0 and sum to 1")
         return self
 

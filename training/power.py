@@ -288,7 +288,7 @@ def _needed(assumptions: Assumptions, total: float) -> Needed:
 def _shares(shares: Mapping[str, float], control: str) -> None:
     if control not in shares or len(shares) < 2:
         raise PowerError(f"shares name the control arm {control!r} and at least one other: given {', '.join(shares) or 'none'}")
-    if min(shares.values()) <= 0 or abs(math.fsum(shares.values()) - 1) > 1e-9:
+    if not all(share > 0 for share in shares.values()) or not abs(math.fsum(shares.values()) - 1) <= 1e-9:
         given = ", ".join(f"{arm} {share:g}" for arm, share in shares.items())
         raise PowerError(f"shares are above 0 and sum to 1: given {given}")
 

@@ -38,6 +38,7 @@ MANY_TIMES = 24
 _DAY = timedelta(days=1)
 _DAY_US = _DAY // timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 class SnapshotError(ValueError):
@@ -154,6 +155,8 @@ def snapshot_times(first: datetime, now: datetime, config: AffinityConfig) -> tu
     than two fit: one to train on and one to test on.
     """
     reach = config.gap_days + config.horizon_days + config.settle_days
+    if now - _EARLIEST < (reach + config.snapshots * config.spacing) * _DAY:
+        raise SnapshotError(f"{now:%Y-%m-%d} is too early for snapshots: no history lies before it")
     last = (now - reach * _DAY).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     times = [last - step * config.spacing * _DAY for step in range(config.snapshots)]
     kept = sorted(time for time in times if time >= first + config.spacing * _DAY)

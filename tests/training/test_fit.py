@@ -1,19 +1,21 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from features.history import History
 from models import artefact
 from models.outcome_scale import OutcomeScale
-from training import registry
+from training import fit, registry
 from training.config import read_config
 from training.fit import recalibrate_affinity, train_affinity, train_persuadability
 from training.plan import Plan, folder_of
 from training.reference import Reference, reference_of
 from training.registry import RegistryError, list_models, list_runs, logged_findings, promote
-from training.snapshots import SnapshotError
+from training.snapshots import SnapshotError, affinity_dataset
 from training.tracking import Tracking
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -270,6 +272,17 @@ def test_a_planned_experiment_is_analysed_as_planned_whatever_is_asked_for(train
     assert not [name for name in run.metrics if name.endswith(".se_half")]
     (card,) = (trainable.artifacts / first.name / first.run_id).rglob("card.md")
     assert "| value | standard error | interval |" in card.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("label", "words"), [(np.nan, "0 labels are 1 and 0 are 0"), (0.0, "0 labels are 1 and [1-9][0-9]* are 0")])
+def test_a_test_side_that_nobody_could_be_judged_on_is_refused_before_anything_is_learned(trainable, monkeypatch, label, words):
+    def silent(*args, **options):
+        found = affinity_dataset(*args, **options)
+        return replace(found, test=replace(found.test, y=np.full_like(found.test.y, label)))
+
+    monkeypatch.setattr(fit, "affinity_dataset", silent)
+    with pytest.raises(SnapshotError, match=words):
+        train_affinity(trainable, now=NOW)
 
 
 def test_a_failed_training_leaves_a_failed_run_and_no_version(trainable):

@@ -135,6 +135,7 @@ def test_drawn_outcomes_have_the_stated_rate_effect_and_correlation_within_units
         ({"attrition": 1.0}, "nobody would be measured"),
         ({"shares": {"letter": 1.0}}, "control arm 'control'"),
         ({"shares": {"control": 0.5, "letter": 0.6}}, "sum to 1"),
+        ({"shares": {"control": 0.5, "letter": math.nan}}, "sum to 1"),
         ({"unit_size": 0.5}, "unit_size = 0.5"),
         ({"effect_sd": 0.0}, "effect_sd = 0"),
     ],

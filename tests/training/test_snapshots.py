@@ -32,6 +32,9 @@ def test_a_short_history_gives_fewer_times_or_says_what_it_needs():
     assert len(snapshot_times(NOW - timedelta(days=130), NOW, CONFIG)) == 3
     with pytest.raises(SnapshotError, match=r"needs about 95 days.*shorter \[training.affinity\] horizon_days"):
         snapshot_times(NOW - timedelta(days=70), NOW, CONFIG)
+    first = datetime(1, 1, 2, tzinfo=UTC)
+    with pytest.raises(SnapshotError, match="1-01-02 is too early for snapshots"):
+        snapshot_times(first, first, CONFIG)
 
 
 def test_the_split_is_over_time_and_people(dataset):
