@@ -161,7 +161,7 @@ class TopicAffinity(BaseEstimator):
         Raises ValueError, in words, for labels, groups or blocks that cannot be used, or when either side of the calibration split lacks
         one of the two labels; ColumnsError for columns.
         """
-        self._check_parameters()
+        self.check_parameters()
         matrix, columns = frame_matrix(X)
         labels = Labels.of(y, self.topics, columns, n_rows=len(matrix), groups=groups, block=block, sample_weight=sample_weight)
         order = row_order(matrix, *labels.y.T, labels.block.astype(np.float64), labels.weight, groups=labels.codes)
@@ -277,7 +277,7 @@ class TopicAffinity(BaseEstimator):
     def from_state(cls, state: dict[str, Any], booster: lgb.Booster) -> TopicAffinity:
         """Return the model of `to_state` and its booster; it predicts the same bits. Raises ValueError where the parts do not fit."""
         model = cls(**state["parameters"])
-        model._check_parameters()
+        model.check_parameters()
         model.layout_, model.booster_ = Layout.from_state(state["layout"]), booster
         model.topics_, model.columns_ = model.layout_.topics, model.layout_.columns
         model.n_features_in_, model.feature_names_in_ = len(model.columns_), np.array(model.columns_, dtype=object)
@@ -291,7 +291,8 @@ class TopicAffinity(BaseEstimator):
         check_columns(booster.feature_name(), model.layout_.names)
         return model
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
+        """Raise ValueError, in words, for a parameter outside of its limits."""
         limits = {
             "num_trees": (1, 20_000),
             "max_depth": (1, 16),
@@ -301,7 +302,9 @@ class TopicAffinity(BaseEstimator):
             "n_embedding": (0, 64),
             "origins": (0, 60),
             "min_child_samples": (1, 10**9),
+            "l2": (0, 10**9),
             "n_jobs": (1, 1024),
+            **({} if self.max_rows is None else {"max_rows": (1, 10**12)}),
         }
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:

@@ -12,6 +12,7 @@ from models.messages import Messages
 from models.metrics import Estimate
 from models.persuadability import Persuadability
 from training.config import PersuadabilityConfig
+from training.faults import in_words
 from training.trials import ExperimentRows, message_trial
 
 Progress = Callable[[str, float], None] | None
@@ -73,7 +74,8 @@ def message_choice(rows: ExperimentRows, config: PersuadabilityConfig, *, progre
         return None
     base = Persuadability(random_state=config.seed).set_params(**config.model)
     model = Messages(list(rows.arms), control=rows.experiment.control, base=base)
-    model.fit(trial.X, trial.y, treatment=trial.arm, propensity=trial.propensity, groups=trial.units, progress=progress)
+    with in_words():
+        model.fit(trial.X, trial.y, treatment=trial.arm, propensity=trial.propensity, groups=trial.units, progress=progress)
     assert model.lead_ is not None
     assert model.by_person_ is not None
     return MessageChoice(model.effects_, holm(model.effects_), model.best_, model.lead_, model.by_person_, model.personal_, model.verdict())

@@ -9,9 +9,9 @@ import difflib
 import inspect
 import tomllib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from features.vocabulary import Frozen
 from features.workspace import Workspace
@@ -49,6 +49,12 @@ def _known_parameters(estimator: type, given: Mapping[str, Any], reserved: set[s
     for key in given:
         if key not in allowed:
             raise ValueError(f"{key!r} is no parameter of {estimator.__name__}; allowed: {', '.join(allowed)}{_did_you_mean(key, allowed)}")
+    types = get_type_hints(vars(estimator)["__init__"])
+    for key, value in given.items():
+        try:
+            TypeAdapter(types[key]).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise ValueError(f"{key} = {value!r}: {error.errors()[0]['msg']}") from None
     return given
 
 
@@ -73,7 +79,9 @@ class AffinityConfig(Frozen):
     @field_validator("model")
     @classmethod
     def _model_parameters_exist(cls, given: Mapping[str, Parameter]) -> Mapping[str, Parameter]:
-        return _known_parameters(TopicAffinity, given, {"topics", "parents", "random_state", "lead"})
+        _known_parameters(TopicAffinity, given, {"topics", "parents", "random_state", "lead"})
+        TopicAffinity().set_params(**given).check_parameters()
+        return given
 
     @model_validator(mode="after")
     def _windows_do_not_overlap(self) -> AffinityConfig:
@@ -103,10 +111,7 @@ class Analysis(Frozen):
     @classmethod
     def _model_parameters_can_be(cls, given: Mapping[str, Parameter | Mapping[str, int]]) -> Mapping[str, Parameter | Mapping[str, int]]:
         _known_parameters(Persuadability, given, {"random_state"})
-        try:
-            Persuadability().set_params(**given).check_parameters()
-        except TypeError:
-            raise ValueError("a parameter of Persuadability is of the wrong type, such as a text for a number") from None
+        Persuadability().set_params(**given).check_parameters()
         return given
 
 

@@ -29,6 +29,7 @@ from training.choice import MessageChoice, message_choice
 from training.config import AffinityConfig, PersuadabilityConfig, parameters, read_config
 from training.design_check import check_rows
 from training.evaluation import MODEL, evaluate_affinity, evaluate_persuadability, flat_metrics, half_samples, summary, uplift_document
+from training.faults import in_words
 from training.gates import Findings, GateLine, gate_lines
 from training.learning import learning_curve
 from training.plan import analysis_follows, read_plan
@@ -75,7 +76,7 @@ def train_affinity(
 ) -> TrainedRun:
     """Train topic affinity on what was known at `now`, evaluate it on later times and other people, log the run and register a version.
 
-    `labels` names a file of the user's own labels. Raises ConfigError, SnapshotError or LabelsError, in words.
+    `labels` names a file of the user's own labels. Raises ConfigError, SnapshotError, LabelsError or FitError, in words.
     """
     now = _utc(now)
     config = config or read_config(workspace).affinity
@@ -88,7 +89,8 @@ def train_affinity(
         if dataset.source == "engagement":  # own labels keep their own time
             model.set_params(lead=_lead(train, config, now))
         run.parameters(parameters(config) | _resolved(model) | {"now": now.isoformat(), "label_source": dataset.source})
-        model.fit(train.X, train.y, groups=train.person_ids, block=train.block, progress=progress)
+        with in_words():
+            model.fit(train.X, train.y, groups=train.person_ids, block=train.block, progress=progress)
         _tell(progress, "evaluating", 0.0)
         others = _champion(workspace, dataset, config)
         asked = {"learning_curve": _learning(model, dataset, config, progress)} if config.learning_curve else {}
@@ -124,7 +126,8 @@ def recalibrate_affinity(workspace: Workspace, *, now: datetime, progress: Progr
         if other := [_WORDS[key] for key, value in _comparable(dataset, config).items() if said.get(key) != value]:
             raise RegistryError(f"not those of the champion are the {', the '.join(other)}: put them back, or train again with `audience train affinity`")
         before = artefact.digest(folder), model
-        made = model.recalibrated(dataset.train.X, dataset.train.y, groups=dataset.train.person_ids, lead=_lead(dataset.train, config, now))
+        with in_words():
+            made = model.recalibrated(dataset.train.X, dataset.train.y, groups=dataset.train.person_ids, lead=_lead(dataset.train, config, now))
         told = {"now": now.isoformat(), "label_source": dataset.source, "recalibrated_from": before[0]}
         run.parameters(parameters(config) | _resolved(made) | told)
         _tell(progress, "evaluating", 0.0)
@@ -211,7 +214,7 @@ def train_persuadability(
     whether choosing by person does better (a run of its own), and each model says it. Where a plan was stored, capacity, levels, model and seed are the
     plan's; else those of `config`, by default of audience.toml.
 
-    Raises ConfigError, VocabularyError or TrialError, in words.
+    Raises ConfigError, VocabularyError, TrialError or FitError, in words.
     """
     now = _utc(now)
     plan = read_plan(workspace, experiment)
@@ -248,7 +251,8 @@ def _train_arm(
     with tracking.run(name, tags=_tags(workspace, "persuadability", now)) as run:
         model = Persuadability(random_state=config.seed).set_params(**config.model)
         run.parameters(parameters(config) | _resolved(model) | {"now": now.isoformat(), "experiment": dataset.experiment.id, "arm": dataset.arm})
-        model.fit(dataset.X, dataset.y, treatment=dataset.treatment, propensity=dataset.propensity, groups=dataset.units, progress=progress)
+        with in_words():
+            model.fit(dataset.X, dataset.y, treatment=dataset.treatment, propensity=dataset.propensity, groups=dataset.units, progress=progress)
         _tell(progress, "evaluating", 0.0)
         findings, evaluation = evaluate_persuadability(model, dataset, config, plan=_planned(workspace, dataset.experiment.id), **told)
         halves = half_samples(model, dataset, config, progress=progress)

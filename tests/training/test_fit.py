@@ -11,6 +11,7 @@ from models import artefact
 from models.outcome_scale import OutcomeScale
 from training import fit, registry
 from training.config import read_config
+from training.faults import FitError
 from training.fit import recalibrate_affinity, train_affinity, train_persuadability
 from training.plan import Plan, folder_of
 from training.reference import Reference, reference_of
@@ -283,6 +284,17 @@ def test_a_test_side_that_nobody_could_be_judged_on_is_refused_before_anything_i
     monkeypatch.setattr(fit, "affinity_dataset", silent)
     with pytest.raises(SnapshotError, match=words):
         train_affinity(trainable, now=NOW)
+
+
+def test_labels_of_one_kind_only_are_a_fault_in_words(trainable, monkeypatch):
+    def silent(*args, **options):
+        found = affinity_dataset(*args, **options)
+        return replace(found, train=replace(found.train, y=np.zeros_like(found.train.y)))
+
+    monkeypatch.setattr(fit, "affinity_dataset", silent)
+    with pytest.raises(FitError, match="what remains without the latest block: 0 labels are 1"):
+        train_affinity(trainable, now=NOW)
+    assert FitError.__module__.startswith("training."), "the command line says such errors as a sentence"
 
 
 def test_a_failed_training_leaves_a_failed_run_and_no_version(trainable):

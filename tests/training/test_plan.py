@@ -151,7 +151,7 @@ def test_a_draw_by_a_plan_that_was_replaced_is_noticed(workspace):
 
 @pytest.mark.parametrize("model", [{"learner": "nonsense"}, {"num_trees": 0}, {"n_folds": "five"}])
 def test_a_plan_names_an_analysis_that_can_be_made(model):
-    with pytest.raises(ValueError, match=r"learner|num_trees|wrong type"):
+    with pytest.raises(ValueError, match=r"learner|num_trees|valid integer"):
         plan(analysis={"model": model})
 
 
