@@ -16,6 +16,7 @@ from features.workspace import Workspace
 
 if TYPE_CHECKING:
     from features.history import History
+    from features.own_rows import RefreshedBoth
     from features.vectors import Vectors
 
 app = typer.Typer(rich_markup_mode=None)
@@ -95,13 +96,22 @@ def vectors(
     if into is not None:
         raise typer.BadParameter("--into is for --engine spark: on this machine vectors are published in the workspace")
     if watch is not None:
-        _watch(lambda bars: refresh_both(history, opened, now(), progress=bars), watch, as_of)
+        _watch(lambda bars: _refreshed(workspace, bars), watch, as_of)
         return
     with Bars() as bars:
         if refresh:
             typer.echo(refresh_both(history, opened, moment(as_of), progress=bars))
             return
         _say_published(*build_both(history, opened, moment(as_of), progress=bars))
+
+
+def _refreshed(workspace: Path, bars: Bars) -> RefreshedBoth:
+    """Refresh by what audience.toml says now: who changes it builds anew, and that would be undone by the words of before."""
+    from features.history import History
+    from features.own_rows import refresh_both
+
+    opened = Workspace.open(workspace)
+    return refresh_both(History(opened.tables, opened.vocabulary), opened, now(), progress=bars)
 
 
 def _say_published(built: Vectors, own: Vectors | None) -> None:
@@ -113,18 +123,20 @@ def _say_published(built: Vectors, own: Vectors | None) -> None:
 def _on_spark(history: History, opened: Workspace, as_of: datetime, *, master: str, into: str | None) -> None:
     from features.own_rows import wanted
     from features.publication import publish
+    from features.relations import Standing
     from features.spark import Spark, build_vectors, write_vectors
 
+    standing = Standing(history)
     with Spark(master) as spark, Bars() as bars:
         if into is not None:
             made = write_vectors(history, opened.vocabulary, as_of, into, spark=spark, progress=bars)
             typer.echo(f"{made['rows']:,} people, {len(made['names'])} features as of {as_of:%Y-%m-%d %H:%M} UTC, written to {into}")
             return
-        built, own = build_vectors(history, opened.vocabulary, as_of, spark=spark, progress=bars), None
-        publish(built, opened.vectors)
-        for folder in wanted(history, opened):
-            own = build_vectors(history, opened.vocabulary, as_of, spark=spark, own=True, progress=bars)
-            publish(own, folder)
+        built, own = build_vectors(standing, opened.vocabulary, as_of, spark=spark, progress=bars), None
+        publish(built, opened.vectors, check=standing.check)
+        for folder in wanted(standing, opened):
+            own = build_vectors(standing, opened.vocabulary, as_of, spark=spark, own=True, progress=bars)
+            publish(own, folder, check=standing.check)
     _say_published(built, own)
 
 

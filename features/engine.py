@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from features import query
+from features.published import VectorsError
 from features.spill import Spill
 
 THREADS = 2
@@ -57,9 +58,20 @@ class Engine:
         relation is empty.
         """
         source = f"read_parquet([{', '.join(map(_text, paths))}], union_by_name = true, hive_partitioning = false)"
-        present = set(self._connection.sql(f"FROM {source}").columns) if paths else set()
+        present = self._present(name, source, columns) if paths else set()
         selected = ", ".join(f"{_expression(column, kind, present)} AS {_name(alias)}" for alias, (column, kind) in columns.items())
         self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)} AS SELECT {selected} " + (f"FROM {source}" if paths else "WHERE false"))
+
+    def _present(self, name: str, source: str, columns: Mapping[str, tuple[str, str]]) -> set[str]:
+        """Return the columns that files have. Raises VectorsError where one is text and shall be a number, or the other way: no value is told or made up."""
+        found = self._connection.sql(f"FROM {source}")
+        types = dict(zip(found.columns, map(str, found.types), strict=True))
+        for column, kind in columns.values():
+            if column in types and kind in {"VARCHAR", "DOUBLE"} and (types[column] == "VARCHAR") != (kind == "VARCHAR"):
+                table = name.removeprefix("all_").removeprefix("stored_")
+                was, now = ("text", "a number") if kind == "DOUBLE" else ("a number", "text")
+                raise VectorsError(f"{table}.{column} is stored as {was}, audience.toml now makes it {now}: give the new one another name")
+        return set(types)
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make the relation `name` from an Arrow table in memory, without a copy; a table registered before under that name is let go."""

@@ -77,13 +77,17 @@ def _strike_from(history: History, table: str, staging: Path, condition: str, re
 
 
 def _holding(database: duckdb.DuckDBPyConnection, path: Path, condition: str) -> int:
-    found = database.execute(f"SELECT count(*) FROM read_parquet({text(str(path))}) WHERE {condition}").fetchone()
+    found = database.execute(f"SELECT count(*) FROM {_read(path)} WHERE {condition}").fetchone()
     return int(found[0]) if found else 0
+
+
+def _read(path: Path) -> str:
+    return f"read_parquet({text(str(path))}, hive_partitioning = false)"  # a folder `topic=housing` above the workspace says nothing of its rows
 
 
 def _rewrite(database: duckdb.DuckDBPyConnection, path: Path, out: Path, condition: str, table: str) -> tuple[str, int]:
     """Write the file again without the rows for which the condition holds; returns its new name and its rows, 0 when none are left."""
-    database.execute(f"CREATE OR REPLACE TEMP VIEW remaining AS FROM read_parquet({text(str(path))}) WHERE ({condition}) IS NOT TRUE")
+    database.execute(f"CREATE OR REPLACE TEMP VIEW remaining AS FROM {_read(path)} WHERE ({condition}) IS NOT TRUE")
     order = ", ".join(map(quoted, sorted_by(STORED[table])))
     copied = database.execute(f"COPY (FROM remaining ORDER BY {order}) TO {text(str(out))} ({STORED_AS})").fetchone()
     rows = int(copied[0]) if copied else 0

@@ -89,11 +89,13 @@ class History:
         """Return the rows of a version, sorted by person where there are persons; without rows, an empty table of the same schema.
 
         A column that was declared after the rows were stored is null in them, or false where it is a flag that is never empty. All is held in
-        memory: use `files` for large tables.
+        memory: use `files` for large tables. Raises HistoryError where audience.toml has given an attribute another type since.
         """
         schema = arrow_schema(_declared(table), self.vocabulary)
         schema = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-        parts = [_conformed(pq.ParquetFile(path), schema) for path in self.files(table, version)]
+        paths = self.files(table, version)
+        _refuse_other_types(table, paths, schema)
+        parts = [_conformed(pq.ParquetFile(path), schema) for path in paths]
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
     def append(self, table: str, batches: Iterable[pa.RecordBatch], *, progress: Progress | None = None) -> Stored:
@@ -138,12 +140,7 @@ class History:
     def writing(self, table: str) -> Iterator[Path]:
         """Hold the table's lock, sweep what a killed writer left, and lend a staging folder that is removed at the end."""
         _declared(table)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / f".{table}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise HistoryError(f"another import or deletion is writing {table}: wait until it has ended, then start this one again") from None
+        with self.alone(table):
             staging = self.folder / ".staging" / table
             self._sweep(table, staging)
             staging.mkdir(parents=True)
@@ -151,6 +148,17 @@ class History:
                 yield staging
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
+
+    @contextmanager
+    def alone(self, table: str) -> Iterator[None]:
+        """Hold the lock of a table, also of one that is not stored here. Raises HistoryError where somebody else has it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f".{table}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise HistoryError(f"another import or deletion is writing {table}: wait until it has ended, then start this one again") from None
+            yield
 
     def commit(self, table: str, version: int, out: Path, written: dict[str, int], *, replaces_all: bool) -> int:
         """Move the files of `out` into the table and commit them as the version after `version`; returns that version."""

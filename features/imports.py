@@ -123,7 +123,7 @@ def _imported(workspace: Workspace, files: Sequence[Path], checks: Checks, told:
 def _stored(workspace: Workspace, history: History, checks: Checks, reading: _Reading, told: Progress) -> Stored:
     """Store what passed, in one commit of its table or of the ledger."""
     if checks.table.ledger:
-        with closing(opened(workspace)) as store:
+        with history.alone(checks.table.name), closing(opened(workspace)) as store:  # alone, because of the file of rejects
             return append_batches(Ledger(store, workspace.signing_key()), reading.batches(), now=checks.now)
     return history.append(
         checks.table.name, reading.batches(), progress=lambda stage, share: told(f"{stage} {reading.read:,} rows", _READING + (1 - _READING) * share)

@@ -30,7 +30,7 @@ from features.engine import Engine
 from features.evidence import Mask, Records, inputs, made_of
 from features.layout import Layout, layout
 from features.query import Dialect
-from features.relations import Relations, Runner, StoredTables
+from features.relations import Relations, Runner, Standing, StoredTables
 from features.vectors import VectorsError
 from features.vocabulary import Language, Vocabulary
 
@@ -187,6 +187,7 @@ def lineages(
 ) -> tuple[Lineage, ...]:
     """Return the lineage of several features of one person, the history being read once; see `lineage`."""
     as_of_us = builder.microseconds(as_of)
+    history = Standing(history)  # the base and the person are read of the same versions, whatever is imported in between
     words = _Words(vocabulary.fingerprint, vocabulary)
     plan = _plan(words)
     wanted = [plan.feature(feature) for feature in features]

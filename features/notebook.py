@@ -73,10 +73,13 @@ def build(workspace: Workspace | str | Path, as_of: datetime | str, *, people: S
     """Return the vectors of a workspace; see `features.build`."""
     opened = _opened(workspace)
     if isinstance(as_of, str):
+        text = as_of
         try:
             as_of = datetime.fromisoformat(as_of)
         except ValueError:
             raise vectors.VectorsError(f"as_of = {as_of!r} is no ISO 8601 date or time such as 2026-11-01") from None
+        if as_of.tzinfo is None and len(text) > len("2026-11-01"):
+            raise vectors.VectorsError(f"as_of = {text!r} has no offset: add Z or +01:00")
         as_of = as_of if as_of.tzinfo is not None else as_of.replace(tzinfo=UTC)
     return vectors.build(History(opened.tables, opened.vocabulary), opened.vocabulary, as_of, people=people)
 

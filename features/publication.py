@@ -38,17 +38,18 @@ _BLOCK = 16_384
 _NEWCOMERS = pa.schema([pa.field("person_id", pa.large_string(), nullable=False), pa.field("at_us", pa.int64(), nullable=False)])
 
 
-def publish(vectors: Vectors, folder: str | Path, *, kept: int = published.KEPT) -> Path:
+def publish(vectors: Vectors, folder: str | Path, *, kept: int = published.KEPT, check: Callable[[], None] = lambda: None) -> Path:
     """Publish vectors of one time into `folder`, whole or not at all, and return the version's folder.
 
-    Readers that have an older version open keep it; the `kept` versions before this one stay on the disk. Raises VectorsError for
-    vectors of several times or with a person twice.
+    Readers that have an older version open keep it; the `kept` versions before this one stay on the disk. `check` is called when nobody else publishes
+    any more, and may raise. Raises VectorsError for vectors of several times or with a person twice.
     """
     if len(vectors) and (vectors.as_ofs != vectors.as_ofs[0]).any():
         raise VectorsError("vectors of several times cannot be published: build them as of one time")
     ordered, order = vectors.ordered
 
     def write(made: Path) -> dict[str, Any]:
+        check()
         np.save(made / "matrix.npy", vectors.matrix if order is None else vectors.matrix[order], allow_pickle=False)
         with (made / "matrix.npy").open("r+b") as file:
             file.truncate(file.seek(0, os.SEEK_END) + spare(len(vectors)) * len(vectors.names) * 4)

@@ -33,6 +33,8 @@ from features.vocabulary import Vocabulary
 
 TIMES = 3
 """How often a refresh begins, where others publish or delete people while it is at work."""
+_OF_PEOPLE = frozenset({"attribute", "age", "tenure", "area"})
+"""Statistics that are missing for whom `people` has no row."""
 MOST_PATCHED = 0.2
 """Where more of the rows than this stand in patches, the matrix is written anew."""
 
@@ -86,7 +88,7 @@ def _refreshed(history: Standing, vocabulary: Vocabulary, as_of: datetime, folde
         return Refreshed(len(made), len(made), whole=why)
     progress("what has changed", 0.0)
     with Engine() as engine:
-        touched, gone = _touched(engine, previous, history, vocabulary, as_of_us)
+        touched, gone = _touched(engine, previous, history, vocabulary, as_of_us, version=version)
         part = builder.build_base(
             history,
             vocabulary,
@@ -134,7 +136,9 @@ def _other_sources(previous: Vectors, history: StoredTables, vocabulary: Vocabul
     return marks[0] != marks[1]
 
 
-def _touched(engine: Engine, previous: Vectors, history: StoredTables, vocabulary: Vocabulary, as_of_us: int) -> tuple[pa.LargeStringArray, NDArray[np.int64]]:
+def _touched(
+    engine: Engine, previous: Vectors, history: StoredTables, vocabulary: Vocabulary, as_of_us: int, *, version: Path
+) -> tuple[pa.LargeStringArray, NDArray[np.int64]]:
     """Return the people to be built again, in order and each once, and the rows of those whom a deletion has removed."""
     assert previous.upkeep is not None
     found = [_of_new_files(engine, previous, history), _of_changed_rows(engine, previous, history, vocabulary)]
@@ -147,6 +151,7 @@ def _touched(engine: Engine, previous: Vectors, history: StoredTables, vocabular
         base = relations.engine.run(query.visible_people(vocabulary, as_of_us, limited=relations.limited)).column("person_id")
         base = base.cast(pa.large_string()).combine_chunks()
         found.append(coming.column("person_id").combine_chunks())  # whoever was deleted is not expected any more
+        found.append(_of_deleted_rows(engine, previous, version))
         gone = np.flatnonzero(pc.is_null(pc.index_in(previous.person_ids, value_set=base)).to_numpy(zero_copy_only=False))
     touched = pc.unique(pa.concat_arrays([one.cast(pa.large_string()) for one in found]))
     return touched.take(pc.sort_indices(touched)), gone
@@ -172,6 +177,17 @@ def _of_changed_rows(engine: Engine, previous: Vectors, history: StoredTables, v
     other = "SELECT * FROM people_{0} EXCEPT SELECT * FROM people_{1}"
     sql = f"SELECT DISTINCT person_id FROM (({other.format('now', 'then')}) UNION ALL ({other.format('then', 'now')}))"  # noqa: S608 - names of this file
     return engine.table(sql).column("person_id").combine_chunks()
+
+
+def _of_deleted_rows(engine: Engine, previous: Vectors, version: Path) -> pa.Array:
+    """Return of whom the vectors say what `people` does not any more: such a row can be deleted alone, and is then not in the versions before either."""
+    people = engine.table("SELECT person_id FROM all_people").column("person_id").cast(pa.large_string())
+    rows = np.flatnonzero(~pc.is_in(previous.person_ids, value_set=people).to_numpy(zero_copy_only=False))
+    columns = [column for column, name in enumerate(previous.names) if name.split("|")[0] in _OF_PEOPLE]
+    if len(rows) and columns:
+        matrix = open_version(version, published.manifest(version)).matrix
+        rows = rows[np.stack([~np.isnan(matrix[rows, column]) for column in columns]).any(axis=0)]
+    return previous.person_ids.take(pa.array(rows if columns else rows[:0]))
 
 
 def _deleted(previous: Vectors, history: StoredTables) -> bool:

@@ -13,6 +13,7 @@ from features import query
 from features.calendar import Offset, offsets
 from features.engine import Engine
 from features.entering import SOURCES, Entering
+from features.published import OvertakenError
 from features.vocabulary import Vocabulary
 
 INTERACTIONS = {
@@ -65,6 +66,11 @@ class Standing:
     def stands(self) -> bool:
         """Return whether the files that were named here are still those of their versions: they are not where somebody's rows were deleted since."""
         return all(files == self._history.files(table, at) for (table, at), files in self._files.items())
+
+    def check(self) -> None:
+        """Raise OvertakenError where somebody's rows were deleted since: what was made of them may not be published."""
+        if not self.stands():
+            raise OvertakenError("people were deleted from the tables while vectors were built: nothing was published; build them again")
 
 
 class Runner(Protocol):

@@ -106,7 +106,7 @@ class Staging:
         return ", ".join(map(quoted, self.table.key))
 
     def _views(self, database: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-        numbered = f"read_parquet({text(str(self._file))}, file_row_number = true)"
+        numbered = f"read_parquet({text(str(self._file))}, file_row_number = true, hive_partitioning = false)"
         database.execute(f"CREATE TEMP VIEW staged AS SELECT * EXCLUDE (file_row_number), file_row_number AS _row FROM {numbered}")
         database.execute(f"CREATE TEMP VIEW existing AS {select(database, files, self.schema)}")
         database.execute("CREATE TEMP TABLE dropped (_row BIGINT)")
@@ -162,7 +162,7 @@ def select(database: duckdb.DuckDBPyConnection, files: Sequence[str], schema: pa
     absent = {field.name: _absent(field) for field in schema}
     if not files:
         return "SELECT " + ", ".join(f"{value} AS {quoted(name)}" for name, value in absent.items()) + " LIMIT 0"
-    source = f"read_parquet([{', '.join(map(text, files))}], union_by_name = true)"
+    source = f"read_parquet([{', '.join(map(text, files))}], union_by_name = true, hive_partitioning = false)"
     there = {row[0] for row in database.execute(f"DESCRIBE FROM {source}").fetchall()}
     cells = [quoted(name) if name in there else f"{value} AS {quoted(name)}" for name, value in absent.items()]
     return f"SELECT {', '.join(cells)} FROM {source}"

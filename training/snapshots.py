@@ -204,6 +204,11 @@ def _engagement_rows(
     with Engine() as engine:
         relations = Relations(engine, history, vocabulary, versions, own=own)
         first = engine.run(query.span()).column("first_us")[0].as_py()
+        if first is None:
+            raise SnapshotError(
+                "no interaction is one that models for online targeting may be learned from: own ones are, of a source that is in the table `sources`. "
+                "Hint: import `sources`, or state a use of another channel_class"
+            )
         times = snapshot_times(_EPOCH + timedelta(microseconds=first), now, config)
         seen = engine.run(outcomes.first_seen(vocabulary, limited=relations.limited)).to_pandas()
         rows = _still_there(_snapshots(seen, times[-1:] if only_latest else times, config), relations)

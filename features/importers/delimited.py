@@ -36,6 +36,8 @@ def delimited(source: Source, check_header: Callable[[Sequence[str]], None], dro
     header, body, first_line = _split_header(next(blocks, b""))
     names, delimiter = _names(header)
     check_header(names)
+    if not body.strip():
+        body += next(blocks, b"")  # a last line without a line feed is a block of its own
     if not body.strip() and source.is_short:
         raise ImportFault(_NO_ROWS)
     return _batches(_rejoined(body, blocks), _Reader(tuple(names), delimiter, drop), first_line)

@@ -154,9 +154,9 @@ class Tables:
         """Store `sources` instead of the present ones."""
         self.past["sources"].append([self._write("sources", sources)])
 
-    def delete(self, ids):
-        """Delete people from everything."""
-        for table in ("interactions", "people"):
+    def delete(self, ids, tables=("interactions", "people")):
+        """Delete people from everything, or from these tables only."""
+        for table in tables:
             for path in {path for paths in self.past[table] for path in paths if path and path not in self.successors}:
                 rows = self.rows[path]
                 if any(row["person_id"] in ids for row in rows):

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import pyarrow.parquet as pq
 import pytest
 
-from features.history import History
+from features.history import History, HistoryError
 from features.imports import import_files
 from features.publication import build_into, open_current
 from features.refresh import refresh
 from features.tables import STORED, TABLES, arrow_schema
+from features.vectors import VectorsError, build
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 PERSON = {"person_id": "van:1", "birth_year": "1980", "status": "member", "source_id": "s", "gender": "f"}
@@ -77,3 +78,18 @@ def test_vectors_of_before_are_built_and_refreshed_and_people_erased(before, tmp
     assert open_current(before.vectors).person_ids.to_pylist() == ["van:1", "van:2"]
     assert stored.delete_people(["van:1"])["people"] == 1
     assert stored.read("people").column("person_id").to_pylist() == ["van:2"]
+
+
+def test_an_attribute_of_another_type_is_told_and_no_value_with_it(workspace, tmp_path):
+    import_files(workspace, "people", [write_csv(tmp_path / "p.csv", [PERSON])], now=NOW)
+    words = workspace.vocabulary
+    gender = next(one for one in words.attributes if one.id == "gender")
+    size = next(one for one in words.attributes if one.id == "household_size")
+    numbers = words.model_copy(update={"attributes": (gender.model_copy(update={"type": "numeric", "categories": ()}), size)})
+    texts = words.model_copy(update={"attributes": (gender, size.model_copy(update={"type": "category", "categories": ("1", "2")}))})
+    for other, column, now in ((numbers, "gender", "a number"), (texts, "household_size", "text")):
+        history = History(workspace.tables, other)
+        with pytest.raises(VectorsError, match=f"people.{column} is stored as .*, audience.toml now makes it {now}"):
+            build(history, other, NOW)
+        with pytest.raises(HistoryError, match=f"people.{column} is stored as .* give the new one another name"):
+            history.read("people")

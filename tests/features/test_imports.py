@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from features import imports as imports_module
 from features import staging as staging_module
 from features.faults import ImportFault
 from features.history import History, HistoryError
@@ -143,6 +144,14 @@ def test_only_bad_rows_store_nothing_and_make_no_version(workspace, tmp_path):
     summary = import_files(workspace, "interactions", [write_csv(tmp_path / "a.csv", [interaction(1, kind="?")])], now=NOW)
     assert (counts(summary), summary.version) == ((1, 0, 0, 0, 1), -1)
     assert history(workspace).read("interactions").num_rows == 0
+
+
+@pytest.mark.parametrize("begin", ["", "\ufeff", "\n\n"], ids=["plain", "byte order mark", "blank lines"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["no line feed", "LF", "CRLF"])
+def test_one_row_is_a_table_however_its_line_ends(workspace, begin, end):
+    row = interaction(1)
+    (workspace.root / "a.csv").write_bytes(f"{begin}{','.join(row)}{end or chr(10)}{','.join(row.values())}{end}".encode())
+    assert counts(import_files(workspace, "interactions", [workspace.root / "a.csv"], now=NOW)) == (1, 1, 0, 0, 0)
 
 
 def test_all_headers_are_looked_at_before_anything_is_stored(workspace, tmp_path):
@@ -367,3 +376,36 @@ def test_an_absurd_date_beside_an_unreadable_one_costs_two_rows(workspace, tmp_p
     (tmp_path / "dates.csv").write_text("\n".join([head, *rows]) + "\n")
     summary = import_files(workspace, "interactions", [tmp_path / "dates.csv"], now=datetime(2026, 1, 1, tzinfo=UTC))
     assert (summary.read, summary.stored, summary.rejected) == (3, 1, 2)
+
+
+def test_folders_above_the_workspace_say_nothing_of_its_rows(workspace):
+    """As in a lake where folders are named `topic=climate`: that is no column of what lies in them."""
+    root = workspace.root / "topic=climate" / "party=green"
+    root.mkdir(parents=True)
+    (root / "audience.toml").write_bytes((workspace.root / "audience.toml").read_bytes())
+    inside = Workspace.open(root)
+    path = write_csv(workspace.root / "rows.csv", [interaction(number) for number in range(14)])
+    import_files(inside, "interactions", [path], now=NOW)
+    history = History(inside.tables, inside.vocabulary)
+    history.delete_people(["van:1"])
+    assert history.read("interactions").column("topic").to_pylist() == ["housing"] * 12
+    assert {tuple(pq.read_schema(path).names) for path in history.files("interactions")} == {tuple(column.name for column in TABLES["interactions"].columns)}
+
+
+def test_consents_come_in_one_import_at_a_time(workspace, monkeypatch):
+    """Two would write one file of rejects; the first ended with an error, and its rejects were gone."""
+    said = {"person_id": "van:1", "event": "given", "purpose": "any", "channel": "any", "at": "2025-01-01T00:00:00Z"}
+    path = write_csv(workspace.root / "consents.csv", [said, said | {"person_id": "nobody"}])
+    checked, refused = imports_module._Reading._checked, []
+
+    def meanwhile(*words):
+        if not refused:
+            with pytest.raises(HistoryError, match="another import or deletion is writing consents") as caught:
+                import_files(workspace, "consents", [path], now=NOW)
+            refused.append(caught)
+        return checked(*words)
+
+    monkeypatch.setattr(imports_module._Reading, "_checked", meanwhile)
+    done = import_files(workspace, "consents", [path], now=NOW)
+    assert (done.stored, done.rejected, len(refused)) == (1, 1, 1)
+    assert "system:id" in done.rejects_file.read_text()

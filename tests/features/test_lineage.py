@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features import builder
 from features.catalogue import catalogue
 from features.context import Context, Prior
 from features.definition import FIELDS, Feature, FeatureError
@@ -344,6 +345,22 @@ def test_nothing_of_anybody_else_is_ever_in_reach(tmp_path):
 
 
 # --- what is said -------------------------------------------------------------------------------------------------------------------
+
+
+def test_base_and_person_are_read_of_the_same_versions(tmp_path, monkeypatch):
+    """Though an import comes in between."""
+    tables = histories(*some_history(3), tmp_path)
+    read = builder.base_context
+
+    def meanwhile(*words, **more):
+        found = read(*words, **more)
+        tables.add([interaction(random.Random(number), f"late:{number}", "p:1") | {"received_at": NOW - timedelta(days=1)} for number in range(40)])
+        return found
+
+    monkeypatch.setattr(builder, "base_context", meanwhile)
+    found = lineage(tables, WORDS, "p:1", RATE, NOW)
+    was = build(tables, WORDS, NOW, versions=found.versions)
+    assert np.float32(found.value).tobytes() == was.matrix[was.rows(["p:1"])[0], was.names.index(RATE)].tobytes()
 
 
 def test_it_is_said_in_words_and_shown_in_notebooks_without_a_name(tmp_path):

@@ -297,6 +297,21 @@ def _copied(version, made):
     return {name: value for name, value in said.items() if name not in {"files", "format"}}
 
 
+@pytest.mark.parametrize("again", [0, 1], ids=["whole", "patched"])
+def test_whose_row_of_people_alone_is_deleted_keeps_nothing_of_it(folders, again):
+    """As a purge does where a source may no longer be used, before it builds the vectors anew."""
+    folder = folders()
+    tables = Tables(folder, [long_ago(number, f"p:{number}") for number in range(9)], [person(random.Random(2), number) for number in range(7)])
+    first = build_into(tables, WORDS, NOW, folder / "vectors")
+    for number in range(again):
+        tables.add([long_ago(100 + number, "p:1", received_at=NOW)])
+        refresh(tables, WORDS, NOW, folder / "vectors")
+    tables.delete({"p:1"}, ["people"])
+    as_of = NOW + timedelta(minutes=1)
+    assert refresh(tables, WORDS, as_of, folder / "vectors").rebuilt <= 1 + again
+    same(open_current(folder / "vectors"), build(tables, WORDS, as_of, context=first.context))
+
+
 def test_somebody_comes_after_everybody_left(folders):
     folder = folders()
     tables = Tables(folder, [long_ago(0, "p:1")], [])

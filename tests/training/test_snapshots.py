@@ -267,6 +267,16 @@ def test_for_online_targeting_nothing_is_learned_of_nor_from_a_special_topic(cam
             assert np.isfinite(np.delete(side.y, care, axis=1)).all()
 
 
+def test_where_no_interaction_may_be_learned_from_online_it_says_so(tmp_path, by_hand):
+    root = by_hand.open_empty(tmp_path).root
+    words = (root / "audience.toml").read_text()
+    (root / "audience.toml").write_text(words.replace('channel_class = "offline"', 'channel_class = "online_targeted"'))
+    workspace = Workspace.open(root)
+    by_hand.interactions(workspace, [f"a:{number}" for number in range(20)], NOW - timedelta(days=200), topic="climate")
+    with pytest.raises(SnapshotError, match="import `sources`"):
+        affinity_dataset(workspace, CONFIG, now=NOW)
+
+
 def test_labels_that_leave_one_side_empty_say_so(campaign, tmp_path):
     path = write_labels(tmp_path / "labels.parquet", ["van:0001", "van:0002"], [pd.Timestamp("2026-08-01", tz="UTC")])
     with pytest.raises(SnapshotError, match="both are needed"):
