@@ -12,6 +12,7 @@ import pyarrow as pa
 from features import query
 from features.published import VectorsError
 from features.spill import Spill
+from features.staging import location
 
 THREADS = 2
 MEMORY_LIMIT = "2GB"
@@ -57,7 +58,7 @@ class Engine:
         Times become whole microseconds when their SQL type is `EPOCH_US`. A source column that no file has is null; without files the
         relation is empty.
         """
-        source = f"read_parquet([{', '.join(map(_text, paths))}], union_by_name = true, hive_partitioning = false)"
+        source = f"read_parquet([{', '.join(map(location, paths))}], union_by_name = true, hive_partitioning = false)"
         present = self._present(name, source, columns) if paths else set()
         selected = ", ".join(f"{_expression(column, kind, present)} AS {_name(alias)}" for alias, (column, kind) in columns.items())
         self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)} AS SELECT {selected} " + (f"FROM {source}" if paths else "WHERE false"))

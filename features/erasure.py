@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
-from features.staging import STORED_AS, connection, quoted, sorted_by, text
+from features.staging import STORED_AS, connection, location, quoted, sorted_by, text
 from features.tables import STORED
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _holding(database: duckdb.DuckDBPyConnection, path: Path, condition: str) ->
 
 
 def _read(path: Path) -> str:
-    return f"read_parquet({text(str(path))}, hive_partitioning = false)"  # a folder `topic=housing` above the workspace says nothing of its rows
+    return f"read_parquet({location(str(path))}, hive_partitioning = false)"  # a folder `topic=housing` above the workspace says nothing of its rows
 
 
 def _rewrite(database: duckdb.DuckDBPyConnection, path: Path, out: Path, condition: str, table: str) -> tuple[str, int]:

@@ -8,6 +8,7 @@ million text ids need no table of texts in memory. What does not fit spills into
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class Staging:
         return ", ".join(map(quoted, self.table.key))
 
     def _views(self, database: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-        numbered = f"read_parquet({text(str(self._file))}, file_row_number = true, hive_partitioning = false)"
+        numbered = f"read_parquet({location(str(self._file))}, file_row_number = true, hive_partitioning = false)"
         database.execute(f"CREATE TEMP VIEW staged AS SELECT * EXCLUDE (file_row_number), file_row_number AS _row FROM {numbered}")
         database.execute(f"CREATE TEMP VIEW existing AS {select(database, files, self.schema)}")
         database.execute("CREATE TEMP TABLE dropped (_row BIGINT)")
@@ -162,7 +163,7 @@ def select(database: duckdb.DuckDBPyConnection, files: Sequence[str], schema: pa
     absent = {field.name: _absent(field) for field in schema}
     if not files:
         return "SELECT " + ", ".join(f"{value} AS {quoted(name)}" for name, value in absent.items()) + " LIMIT 0"
-    source = f"read_parquet([{', '.join(map(text, files))}], union_by_name = true, hive_partitioning = false)"
+    source = f"read_parquet([{', '.join(map(location, files))}], union_by_name = true, hive_partitioning = false)"
     there = {row[0] for row in database.execute(f"DESCRIBE FROM {source}").fetchall()}
     cells = [quoted(name) if name in there else f"{value} AS {quoted(name)}" for name, value in absent.items()]
     return f"SELECT {', '.join(cells)} FROM {source}"
@@ -210,6 +211,11 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Return a text as SQL."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def location(path: str) -> str:
+    """Return the path of a file to be read as SQL, so that DuckDB takes nothing in it for a pattern, which other files would match too."""
+    return text(re.sub(r"([*?\[])", r"[\1]", path))
 
 
 def _bounds(database: duckdb.DuckDBPyConnection, relation: str, rows: int, column: str) -> list[str]:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from features import imports as imports_module
 from features import staging as staging_module
+from features.engine import Engine
 from features.faults import ImportFault
 from features.history import History, HistoryError
 from features.importers import source as source_module
@@ -390,6 +391,22 @@ def test_folders_above_the_workspace_say_nothing_of_its_rows(workspace):
     history.delete_people(["van:1"])
     assert history.read("interactions").column("topic").to_pylist() == ["housing"] * 12
     assert {tuple(pq.read_schema(path).names) for path in history.files("interactions")} == {tuple(column.name for column in TABLES["interactions"].columns)}
+
+
+@pytest.mark.parametrize(("other", "mine"), [("a1", "a?"), ("a1", "a*"), ("a1", "a[1]")])
+def test_a_folder_s_name_is_no_pattern(workspace, other, mine):
+    """Rows of a neighbour would be counted, and an erasure would write them among one's own."""
+    path = write_csv(workspace.root / "rows.csv", [interaction(number) for number in range(14)])
+    for name in (other, mine):
+        (workspace.root / name).mkdir()
+        (workspace.root / name / "audience.toml").write_bytes((workspace.root / "audience.toml").read_bytes())
+        opened = Workspace.open(workspace.root / name)
+        import_files(opened, "interactions", [path], now=NOW)
+    with Engine() as engine:
+        engine.files("found", history(opened).files("interactions"), {"person_id": ("person_id", "VARCHAR")})
+        assert len(engine.table("FROM found")) == 14
+    assert history(opened).delete_people(["van:1"])["interactions"] == 2
+    assert history(opened).read("interactions").num_rows == 12
 
 
 def test_consents_come_in_one_import_at_a_time(workspace, monkeypatch):
