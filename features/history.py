@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ class History:
         return {table: self.version(table) for table in STORED}
 
     def files(self, table: str, version: int | None = None) -> list[str]:
-        """Return the Parquet files of a version (the present one by default), for `read_parquet([…])`; [] when there are none.
+        """Return the Parquet files of a version (the present one by default); [] when there are none. For DuckDB see `patterns`.
 
         Files of a past version from which people were deleted since are their rewritten successors. Version -1 has no files.
         Raises HistoryError for a version that never was.
@@ -84,6 +85,10 @@ class History:
         replaced = _replaced(stored)
         stored.load_as_version(version)
         return sorted(str(self.folder / table / path) for path in _followed(_paths(stored), replaced))
+
+    def patterns(self, table: str, version: int | None = None) -> list[str]:
+        """Return `files` as DuckDB has to be told them: nothing in the name of a folder is a pattern then, which a neighbour's files would match too."""
+        return [literal(path) for path in self.files(table, version)]
 
     def read(self, table: str, version: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of a version, sorted by person where there are persons; without rows, an empty table of the same schema.
@@ -216,6 +221,11 @@ class History:
             return DeltaTable(path) if (self.folder / table / "_delta_log").is_dir() and DeltaTable.is_deltatable(path) else None
         except DeltaError as error:
             raise HistoryError(f"{table} cannot be read ({type(error).__name__}): its log is damaged; restore the folder from a copy") from error
+
+
+def literal(path: str) -> str:
+    """Return the pattern that DuckDB matches with this path alone."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
 
 
 def folder_of(version: int) -> str:

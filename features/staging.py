@@ -8,7 +8,6 @@ million text ids need no table of texts in memory. What does not fit spills into
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.history import literal
 from features.tables import Table
 
 MEMORY = "900MB"
@@ -214,8 +214,8 @@ def text(value: str) -> str:
 
 
 def location(path: str) -> str:
-    """Return the path of a file to be read as SQL, so that DuckDB takes nothing in it for a pattern, which other files would match too."""
-    return text(re.sub(r"([*?\[])", r"[\1]", path))
+    """Return the path of a file to be read as SQL, nothing in it being a pattern."""
+    return text(literal(path))
 
 
 def _bounds(database: duckdb.DuckDBPyConnection, relation: str, rows: int, column: str) -> list[str]:

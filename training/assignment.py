@@ -176,14 +176,14 @@ def planned_for(workspace: Workspace, experiment_id: str) -> Plan:
 def also_in(workspace: Workspace, experiment_id: str) -> dict[str, int]:
     """Return how many people of the experiment are in each other experiment that has no outcomes yet; only those with any."""
     history = History(workspace.tables, workspace.vocabulary)
-    assignments, outcomes = history.files("assignments"), history.files("outcomes")
+    assignments, outcomes = history.patterns("assignments"), history.patterns("outcomes")
     if not assignments:
         return {}
-    ended = "SELECT DISTINCT experiment_id FROM read_parquet($outcomes)" if outcomes else "SELECT NULL WHERE false"
+    ended = "SELECT DISTINCT experiment_id FROM read_parquet($outcomes, hive_partitioning = false)" if outcomes else "SELECT NULL WHERE false"
     query = f"""
-        SELECT experiment_id, count(*) FROM read_parquet($assignments)
+        SELECT experiment_id, count(*) FROM read_parquet($assignments, hive_partitioning = false)
         WHERE experiment_id <> $experiment AND experiment_id NOT IN ({ended})
-            AND person_id IN (SELECT person_id FROM read_parquet($assignments) WHERE experiment_id = $experiment)
+            AND person_id IN (SELECT person_id FROM read_parquet($assignments, hive_partitioning = false) WHERE experiment_id = $experiment)
         GROUP BY experiment_id ORDER BY experiment_id
     """  # noqa: S608 - one of two constants
     asked: dict[str, Any] = {"assignments": assignments, "experiment": experiment_id} | ({"outcomes": outcomes} if outcomes else {})
@@ -208,12 +208,12 @@ def _may_draw(workspace: Workspace, plan: Plan, key: bytes, before: int, draws: 
 
 def _assigned(workspace: Workspace, experiment_id: str) -> pd.DataFrame:
     """Return those drawn before: person_id, unit_id, stratum, arm, probability."""
-    files = History(workspace.tables, workspace.vocabulary).files("assignments")
+    files = History(workspace.tables, workspace.vocabulary).patterns("assignments")
     if not files:
         return pd.DataFrame({name: pd.Series(dtype=object) for name in ("person_id", "unit_id", "stratum", "arm", "probability")})
     query = """
         SELECT person_id, coalesce(unit_id, person_id) AS unit_id, coalesce(stratum, '') AS stratum, arm, probability
-        FROM read_parquet($files) WHERE experiment_id = $experiment ORDER BY person_id
+        FROM read_parquet($files, hive_partitioning = false) WHERE experiment_id = $experiment ORDER BY person_id
     """
     found: pd.DataFrame = connect().sql(query, params={"files": files, "experiment": experiment_id}).to_arrow_table().to_pandas()
     return found.astype({"person_id": object, "unit_id": object, "stratum": object, "arm": object})

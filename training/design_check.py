@@ -161,18 +161,19 @@ def save_figure(report: Report, path: Path) -> None:
 
 def _rows(history: History, experiment: Experiment, versions: Mapping[str, int], now: datetime) -> pd.DataFrame:
     """Return who was drawn before `now` (person_id, arm, probability, as_of, unit, stratum, observed, too_early), by person."""
-    files = {table: history.files(table, versions[table]) for table in ("assignments", "outcomes")}
+    files = {table: history.patterns(table, versions[table]) for table in ("assignments", "outcomes")}
     if not files["assignments"]:
         raise CheckError("there are no assignments yet: `audience experiment assign`, or `audience import assignments FILE`")
     outcome = (
-        "SELECT person_id, measured_at FROM read_parquet($outcomes) WHERE experiment_id = $experiment AND outcome = $outcome AND epoch_us(measured_at) <= $now"
+        "SELECT person_id, measured_at FROM read_parquet($outcomes, hive_partitioning = false)"
+        " WHERE experiment_id = $experiment AND outcome = $outcome AND epoch_us(measured_at) <= $now"
         if files["outcomes"]
         else "SELECT NULL AS person_id, NULL::TIMESTAMPTZ AS measured_at WHERE $outcome IS NULL"
     )
     query = f"""
         SELECT a.person_id, a.arm, a.probability, a.assigned_at AS as_of, coalesce(a.unit_id, a.person_id) AS unit, coalesce(a.stratum, '') AS stratum,
             o.person_id IS NOT NULL AS observed, coalesce(o.measured_at < a.assigned_at, false) AS too_early
-        FROM read_parquet($assignments) AS a LEFT JOIN ({outcome}) AS o ON o.person_id = a.person_id
+        FROM read_parquet($assignments, hive_partitioning = false) AS a LEFT JOIN ({outcome}) AS o ON o.person_id = a.person_id
         WHERE a.experiment_id = $experiment AND epoch_us(a.assigned_at) <= $now ORDER BY a.person_id
     """  # noqa: S608 - made of constants
     asked = {"experiment": experiment.id, "outcome": experiment.outcome, "now": int(now.timestamp() * 1e6)}
@@ -181,10 +182,10 @@ def _rows(history: History, experiment: Experiment, versions: Mapping[str, int],
 
 def _areas(history: History, versions: Mapping[str, int], rows: pd.DataFrame) -> pd.Series:
     """Return the area of each row's person, missing where none is known."""
-    files = history.files("people", versions["people"])
+    files = history.patterns("people", versions["people"])
     if not files:
         return pd.Series(None, index=rows.index, dtype=object)
-    query = "SELECT person_id, area FROM read_parquet($people) WHERE area IS NOT NULL"
+    query = "SELECT person_id, area FROM read_parquet($people, hive_partitioning = false) WHERE area IS NOT NULL"
     known = connect().sql(query, params={"people": files}).to_arrow_table().to_pandas().set_index("person_id")["area"]
     return rows["person_id"].map(known)
 

@@ -148,20 +148,20 @@ def read_draws(folder: Path) -> list[dict[str, Any]]:
 
 def first_outcome_at(workspace: Workspace, experiment_id: str) -> datetime | None:
     """Return when the first outcome of the experiment that the tables hold was measured, UTC; None where there is none."""
-    files = History(workspace.tables, workspace.vocabulary).files("outcomes")
+    files = History(workspace.tables, workspace.vocabulary).patterns("outcomes")
     if not files:
         return None
-    query = "SELECT min(epoch_us(measured_at)) FROM read_parquet($files) WHERE experiment_id = $experiment"
+    query = "SELECT min(epoch_us(measured_at)) FROM read_parquet($files, hive_partitioning = false) WHERE experiment_id = $experiment"
     row = connect().execute(query, {"files": files, "experiment": experiment_id}).fetchone()
     return None if row is None or row[0] is None else datetime.fromtimestamp(row[0] / 1e6, UTC)
 
 
 def drawn_probabilities(workspace: Workspace, experiment_id: str) -> dict[str, tuple[float, ...]]:
     """Return the probabilities that the table `assignments` states for each arm of the experiment, rising; {} where nobody is assigned."""
-    files = History(workspace.tables, workspace.vocabulary).files("assignments")
+    files = History(workspace.tables, workspace.vocabulary).patterns("assignments")
     if not files:
         return {}
-    query = "SELECT DISTINCT arm, probability FROM read_parquet($files) WHERE experiment_id = $experiment ORDER BY arm, probability"
+    query = "SELECT DISTINCT arm, probability FROM read_parquet($files, hive_partitioning = false) WHERE experiment_id = $experiment ORDER BY arm, probability"
     found: dict[str, tuple[float, ...]] = {}
     for arm, probability in connect().execute(query, {"files": files, "experiment": experiment_id}).fetchall():
         found[arm] = (*found.get(arm, ()), probability)

@@ -197,15 +197,18 @@ def known_propensity(frame: pd.DataFrame, arm: str, control: str) -> Floats:
 
 def _drawn(history: History, experiment: Experiment, versions: dict[str, int], now: datetime) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return who was drawn (person_id, arm, probability, as_of, unit, stratum, value), by person, and the counts; without an outcome the value is missing."""
-    files = {table: history.files(table, versions[table]) for table in ("assignments", "outcomes")}
+    files = {table: history.patterns(table, versions[table]) for table in ("assignments", "outcomes")}
     for table, found in files.items():
         if not found:
             raise TrialError(f"there are no {table} yet: import them with `audience import {table} FILE`")
     query = """
         SELECT a.person_id, a.arm, a.probability, a.assigned_at AS as_of, coalesce(a.unit_id, a.person_id) AS unit, coalesce(a.stratum, '') AS stratum,
             o.value, o.measured_at < a.assigned_at AS too_early
-        FROM read_parquet($assignments) AS a
-        LEFT JOIN (SELECT * FROM read_parquet($outcomes) WHERE experiment_id = $experiment AND outcome = $outcome AND epoch_us(measured_at) <= $now) AS o
+        FROM read_parquet($assignments, hive_partitioning = false) AS a
+        LEFT JOIN (
+            SELECT * FROM read_parquet($outcomes, hive_partitioning = false)
+            WHERE experiment_id = $experiment AND outcome = $outcome AND epoch_us(measured_at) <= $now
+        ) AS o
             ON o.person_id = a.person_id
         WHERE a.experiment_id = $experiment AND epoch_us(a.assigned_at) < $now ORDER BY a.person_id
     """

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import duckdb
 import pyarrow as pa
 
-from features.history import History, HistoryError
+from features.history import History, HistoryError, literal
 from features.staging import MEMORY, THREADS
 from features.tables import TABLES
 
@@ -70,10 +70,10 @@ def _counted(database: duckdb.DuckDBPyConnection, table: str, paths: Iterable[st
     """Return (person, file, experiment or None, rows) of those wanted."""
     experiment = "experiment_id" if table == "assignments" else "NULL"
     query = f"""
-        SELECT person_id, filename, {experiment} AS experiment, count(*) FROM read_parquet($paths, filename = true, union_by_name = true)
+        SELECT person_id, filename, {experiment} AS experiment, count(*) FROM read_parquet($paths, filename = true, union_by_name = true, hive_partitioning = false)
         SEMI JOIN wanted USING (person_id) GROUP BY ALL
     """
     try:
-        return database.execute(query, {"paths": list(paths)}).fetchall()
+        return database.execute(query, {"paths": [literal(path) for path in paths]}).fetchall()
     except duckdb.Error as error:
         raise HistoryError(f"{table} cannot be read ({type(error).__name__})") from None

@@ -33,7 +33,7 @@ from features.permission.private_files import put
 from features.permission.recipients import handed_out, queue_purged
 from features.permission.signing import signed
 from features.permission.subjects import Subjects
-from features.staging import MEMORY, THREADS, text
+from features.staging import MEMORY, THREADS, location, text
 from features.tables import STORED
 from features.workspace import Workspace
 
@@ -273,7 +273,7 @@ def _reading(history: History) -> Iterator[duckdb.DuckDBPyConnection]:
                     database.register(f"{table}_read", history.read(table))
                     database.execute(f"CREATE TEMP TABLE {table} AS FROM {table}_read")
                 else:
-                    listed = ", ".join(map(text, paths))
+                    listed = ", ".join(map(location, paths))
                     database.execute(f"CREATE TEMP VIEW {table} AS FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)")
             yield database
     except duckdb.Error as error:

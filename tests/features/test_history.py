@@ -269,3 +269,13 @@ def test_ids_with_quotes_are_data_not_sql(history):
     history.append("interactions", [batch])
     assert history.read("interactions").column("person_id").to_pylist() == [odd]
     assert erasure.erase(history, (odd,))["interactions"] == 1
+
+
+def test_duckdb_reads_the_files_of_a_folder_whose_name_would_be_a_pattern(workspace, tmp_path):
+    """Their neighbours match it too: rows of `campaign` and `campaign-2` were read for those of `campaign*`."""
+    read = []
+    for number, name in enumerate(("campaign", "campaign-2", "campaign*", "campaig[n]"), 1):
+        history = History(tmp_path / name / "tables", workspace.vocabulary)
+        history.append("people", [people(history, **{f"van_{one}": "member" for one in range(number)})])
+        read.append(duckdb.execute("SELECT count(*) FROM read_parquet($1, hive_partitioning = false)", [history.patterns("people")]).fetchone()[0])
+    assert read == [1, 2, 3, 4]

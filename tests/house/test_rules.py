@@ -73,6 +73,14 @@ def test_the_store_of_a_workspace_is_opened_in_one_place():
     assert opening == {"features/permission/opening.py"}
 
 
+def test_folders_above_a_workspace_are_no_columns_of_its_tables():
+    """DuckDB takes a folder `topic=housing` for every row's topic, unless it is told not to."""
+    for path in SOURCES:
+        words = path.read_text(encoding="utf-8")
+        for call in re.finditer(r"read_parquet\(", words):
+            assert "hive_partitioning = false" in words[call.end() : call.end() + 120], f"{path.relative_to(ROOT)} reads Parquet with what folders are named"
+
+
 def test_only_commands_use_the_terminal():
     for path in SOURCES:
         modules = {node.module for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)}
