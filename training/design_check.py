@@ -36,6 +36,7 @@ from training.design_lines import (
     sample_of,
     units_line,
 )
+from training.faults import told_names
 from training.plan import analysis_follows, folder_of, read_draws, read_plans
 from training.snapshots import connect
 from training.trials import ExperimentRows, Progress
@@ -193,7 +194,7 @@ def _areas(history: History, versions: Mapping[str, int], rows: pd.DataFrame) ->
 def _sample(workspace: Workspace, experiment: Experiment, rows: pd.DataFrame) -> Sample:
     drawn = set(rows["arm"])
     if experiment.control not in drawn or len(drawn) < 2:
-        there = ", ".join(sorted(drawn)) or "none"
+        there = told_names(sorted(drawn))
         raise CheckError(f"experiment {experiment.id!r} needs people in the control arm {experiment.control!r} and in another; arms there: {there}")
     named = [arm for arm in experiment.arms if arm in drawn and arm != experiment.control]
     arms = (experiment.control, *named, *sorted(drawn - {experiment.control, *named}))

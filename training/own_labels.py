@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.vocabulary import Vocabulary
+from training.faults import told_names
 
 REQUIRED = ("person_id", "as_of", "topic", "label")
 OPTIONAL = ("split", "block")
@@ -56,7 +57,7 @@ def _read(path: Path) -> pd.DataFrame:
     unknown = [column for column in frame if column not in (*REQUIRED, *OPTIONAL)]
     if missing or unknown:
         raise LabelsError(
-            f"{path.name}: missing columns: {', '.join(missing) or 'none'}; unknown columns: {', '.join(map(str, unknown)) or 'none'}; "
+            f"{path.name}: missing columns: {', '.join(missing) or 'none'}; unknown columns: {told_names(list(map(str, unknown)))}; "
             f"needed: {', '.join(REQUIRED)}; allowed besides: {', '.join(OPTIONAL)}"
         )
     if frame.empty:
@@ -72,7 +73,8 @@ def _checked(frame: pd.DataFrame, vocabulary: Vocabulary, now: datetime, reach: 
     unknown = sorted(set(frame["topic"].map(str)) - set(vocabulary.topic_ids))
     if unknown:
         close = difflib.get_close_matches(unknown[0], vocabulary.topic_ids, n=1)
-        raise LabelsError(f"topics that are not in audience.toml: {', '.join(unknown[:5])}{f'. Did you mean {close[0]!r}?' if close else ''}")
+        hint = f". Did you mean {close[0]!r}?" if close and told_names(unknown[:1]) == unknown[0] else ""
+        raise LabelsError(f"topics that are not in audience.toml: {told_names(unknown)}{hint}")
     frame = frame.assign(person_id=frame["person_id"].astype(str), as_of=_times(frame["as_of"]), label=_numbers(frame["label"]))
     _past(frame["as_of"], now, reach)
     known = frame["label"].dropna()

@@ -19,6 +19,7 @@ from features.vocabulary import Experiment, arm_key, arms_alike
 from features.workspace import Workspace
 from models.outcome_scale import OutcomeScale
 from training.config import PersuadabilityConfig
+from training.faults import told_names
 from training.permitted import PermissionSnapshot, own_rows, permitted
 from training.snapshots import as_frame, connect, hash_rows
 
@@ -230,7 +231,7 @@ def _arms(everyone: pd.DataFrame, experiment: Experiment) -> list[str]:
     """Return the arms to compare with control: those of `audience.toml` in its order, then the others that were drawn."""
     drawn = set(everyone["arm"])
     if experiment.control not in drawn:
-        raise TrialError(f"nobody was drawn into the control arm {experiment.control!r}; arms there: {', '.join(sorted(drawn))}. Is `control` right?")
+        raise TrialError(f"nobody was drawn into the control arm {experiment.control!r}; arms there: {told_names(sorted(drawn))}. Is `control` right?")
     named = [arm for arm in experiment.arms if arm in drawn]
     arms = [arm for arm in [*named, *sorted(drawn - set(named))] if arm != experiment.control]
     if alike := arms_alike(arms):

@@ -44,6 +44,8 @@ def test_an_empty_label_is_unknown(campaign, tmp_path):
     ("changed", "words"),
     [
         ({"topic": ["care", "houssing", "housing"]}, "houssing.*Did you mean 'housing'"),
+        ({"topic": ["van:1", "van:2", "housing"]}, "not in audience.toml: 2 others$"),
+        ({"van:1": [1, 1, 1]}, "unknown columns: 1 others;"),
         ({"label": [1.0, 0.5, 1.0]}, "0, 1 or empty"),
         ({"label": ["yes", "no", "1"]}, "0, 1 or empty"),
         ({"person_id": ["van:1", None, "van:2"]}, "1 labels have no person_id"),

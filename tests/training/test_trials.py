@@ -156,6 +156,12 @@ def test_experiments_that_cannot_be_learned_from(bare, changed, words):
     assert "nb:" not in str(caught.value)
 
 
+def test_ids_in_the_place_of_arms_are_not_repeated():
+    story = Experiment(id="story", outcome="pledge", engagement="higher", en="a story")
+    with pytest.raises(TrialError, match=r"arms there: letter, 2 others\. Is"):
+        _arms(pd.DataFrame({"arm": ["van:1", "van:2", "letter"]}), story)
+
+
 def test_arms_whose_models_would_have_one_name_are_refused():
     story = Experiment(id="story", outcome="pledge", engagement="higher", en="a story")
     with pytest.raises(TrialError, match=r"arms 'lettre è' and 'lettre é' were drawn, which would have one model, 'lettre__'"):
