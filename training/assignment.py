@@ -154,10 +154,11 @@ def assign(
     drawn = _with_those_before(drawn, before)
     path = folder / ("assignments.csv" if not draws else f"assignments-{len(draws) + 1}.csv")
     _write(path, _csv(drawn, plan.experiment, now))
-    summary = import_files(workspace, "assignments", [path], now=now, progress=progress)
+    # before the import: rows without a record of their draw would pass for drawn elsewhere
     _remember(
         folder, draws, {"at": now.astimezone(UTC).isoformat(), "plan": plan.hash, "unit": plan.unit, "key_check": key_check(key), "people": len(drawn)}, path
     )
+    summary = import_files(workspace, "assignments", [path], now=now, progress=progress)
     if summary.rejected:
         raise AssignmentError(f"{summary.rejected:,} of {summary.read:,} rows were refused by the import, the others stored; why: {summary.rejects_file}")
     thin = int((drawn.groupby("stratum")["unit_id"].nunique() < len(plan.arms)).sum()) if plan.strata else 0

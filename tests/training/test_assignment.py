@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.history import History
+from training import assignment
 from training.assignment import AssignmentError, also_in, assign, eligible, planned_for
 from training.plan import Plan, read_draws, write_plan
 
@@ -163,6 +164,22 @@ def test_newcomers_get_the_arm_of_their_unit(workspace, blocked):
     units = after[after["unit_id"].str.startswith("E")]
     assert len(units[["unit_id", "arm", "stratum"]].drop_duplicates()) == 8
     assert drawn.path.name == "assignments-2.csv"
+
+
+def test_a_draw_that_was_killed_after_its_import_can_go_on_with_newcomers(workspace, monkeypatch):
+    real = assignment.import_files
+
+    def killed(*args, **options):
+        real(*args, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(assignment, "import_files", killed)
+    with pytest.raises(KeyboardInterrupt):
+        assign(workspace, plan(), KEY, now=NOW)
+    monkeypatch.setattr(assignment, "import_files", real)
+    drawn = assign(workspace, plan(), KEY, now=NOW + timedelta(days=4), newcomers=True)
+    assert drawn.there_before
+    assert [record["file"] for record in read_draws(workspace.root / "experiments" / "story")] == ["assignments.csv", "assignments-2.csv"]
 
 
 def test_the_holdout_is_the_same_in_each_experiment(workspace):
