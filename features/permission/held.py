@@ -70,7 +70,8 @@ def _counted(database: duckdb.DuckDBPyConnection, table: str, paths: Iterable[st
     """Return (person, file, experiment or None, rows) of those wanted."""
     experiment = "experiment_id" if table == "assignments" else "NULL"
     query = f"""
-        SELECT person_id, filename, {experiment} AS experiment, count(*) FROM read_parquet($paths, filename = true, union_by_name = true, hive_partitioning = false)
+        SELECT person_id, filename, {experiment} AS experiment, count(*)
+        FROM read_parquet($paths, hive_partitioning = false, filename = true, union_by_name = true)
         SEMI JOIN wanted USING (person_id) GROUP BY ALL
     """
     try:
