@@ -40,7 +40,7 @@ class PooledRows(lgb.Sequence):
         self.row = row
         self.topic = topic
         self.unnamed = unnamed
-        self.linear_only = linear_only
+        self.scores = _linear_scores(layout, matrix, row, topic) if linear_only else None
         self.batch_size = BATCH
 
     def __len__(self) -> int:
@@ -54,14 +54,24 @@ class PooledRows(lgb.Sequence):
 
     def take(self, index: Any) -> NDArray[np.float32]:
         """Return the rows (k, width) of a number, slice or list, as float32."""
-        matrix, topic, unnamed = self.matrix[np.atleast_1d(self.row[index])], np.atleast_1d(self.topic[index]), np.atleast_1d(self.unnamed[index])
-        rows = self.layout.linear_rows(matrix, topic) if self.linear_only else self.layout.rows(matrix, topic, linear=0.0)
-        rows[unnamed, 0] = np.nan
-        if self.linear_only:
+        topic, unnamed = np.atleast_1d(self.topic[index]), np.atleast_1d(self.unnamed[index])
+        if self.scores is not None:
+            rows = self.layout.linear_rows(np.atleast_1d(self.scores[index]), topic)
             rows[unnamed, self.layout.linear_place] = np.nan
-        elif self.layout.linear:
-            rows[:, self.layout.linear_place] = 0.0  # trees never see a constant
+        else:
+            rows = self.layout.rows(self.matrix[np.atleast_1d(self.row[index])], topic, linear=0.0)
+            if self.layout.linear:
+                rows[:, self.layout.linear_place] = 0.0  # trees never see a constant
+        rows[unnamed, 0] = np.nan
         return rows
+
+
+def _linear_scores(layout: Layout, matrix: NDArray[np.float32], row: Integers, topic: Integers) -> NDArray[np.float32]:
+    """Return the linear score (m,) of each pair; a row's columns are read once, however many topics it stands in."""
+    people, place = np.unique(row, return_inverse=True)
+    topics = np.arange(len(layout.topics))
+    chunks = [layout.linear.table(matrix[people[start : start + CHUNK]], topics) for start in range(0, len(people), CHUNK)]
+    return np.asarray(np.concatenate(chunks)[place, topic]) if chunks else np.empty(0, dtype=np.float32)
 
 
 def known_pairs(labels: Labels, rows: Integers) -> tuple[Integers, Integers]:

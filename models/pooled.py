@@ -131,12 +131,12 @@ class Layout:
         """Where the linear score stands in a pooled row that has one."""
         return self.width - 1 - (len(self.families) > 0)
 
-    def linear_rows(self, matrix: NDArray[np.float32], topic: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return pooled rows (n, width) of these topics (n,) in which all but the topic and the linear score is 0: trees never see a constant."""
-        pooled = np.zeros((len(matrix), self.width), dtype=np.float32)
+    def linear_rows(self, score: NDArray[np.float32], topic: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return pooled rows (n, width) of these linear scores (n,) and topics (n,) in which all else is 0: trees never see a constant."""
+        pooled = np.zeros((len(score), self.width), dtype=np.float32)
         named = self.named[topic]
         pooled[:, 0] = np.where(named, topic, np.nan)
-        pooled[:, self.linear_place] = np.where(named, self.linear.transform(matrix, topic), np.nan)
+        pooled[:, self.linear_place] = np.where(named, score, np.nan)
         return pooled
 
     def rows(self, matrix: NDArray[np.float32], topic: NDArray[np.int64] | int, *, linear: NDArray[np.float32] | float | None = None) -> NDArray[np.float32]:

@@ -128,14 +128,14 @@ def test_a_linear_score_stands_before_the_family(scored):
     assert scored.linear_place == scored.width - 2
     rows, topic = scored.rows(COUNTS, 1), np.ones(40, dtype=int)
     np.testing.assert_array_equal(rows[:, -2], scored.linear.transform(COUNTS, topic))
-    hidden, alone = scored.rows(COUNTS, 1, linear=0.0), scored.linear_rows(COUNTS, topic)
+    hidden, alone = scored.rows(COUNTS, 1, linear=0.0), scored.linear_rows(rows[:, -2], topic)
     assert (hidden[:, -2] == 0).all()
     np.testing.assert_array_equal(np.delete(hidden, -2, axis=1), np.delete(rows, -2, axis=1))
     np.testing.assert_array_equal(alone[:, [0, -2]], rows[:, [0, -2]])
     assert (np.delete(alone, [0, scored.width - 2], axis=1) == 0).all()
     unnamed = replace(scored, named=np.array([True, False]))
     assert np.isnan(unnamed.rows(COUNTS, 1)[:, [0, -2]]).all(), "a topic that nobody could answer has no score"
-    assert np.isnan(unnamed.linear_rows(COUNTS, topic)[:, [0, -2]]).all()
+    assert np.isnan(unnamed.linear_rows(rows[:, -2], topic)[:, [0, -2]]).all()
 
 
 def test_a_linear_score_comes_goes_and_comes_back(scored):
