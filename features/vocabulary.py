@@ -11,12 +11,13 @@ import hashlib
 import json
 import re
 import zoneinfo
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from features.arms import arm_key, arms_alike
 from features.demobilisation import demobilising
 from features.permission import source_types
 from features.permission.retention import Retention
@@ -162,20 +163,6 @@ class Attribute(Classed):
             " this, say sensitivity = 'special', classed_by = the person who answers for it, and why = the ground in GDPR, article 9(2)"
             + ("" if named is not None else "; if they only look that way, classed_by and why it is ordinary")
         )
-
-
-def arm_key(arm: str) -> str:
-    """Return an arm as the name of its model has it: in lower case, anything but a-z, 0-9 and _ as `_`."""
-    return re.sub(r"[^a-z0-9_]", "_", arm.lower())
-
-
-def arms_alike(arms: Sequence[str]) -> tuple[str, ...]:
-    """Return the first arms, in their order, whose models would have the same name; nothing where each has its own."""
-    for arm in arms:
-        same = tuple(other for other in arms if arm_key(other) == arm_key(arm))
-        if len(same) > 1:
-            return same
-    return ()
 
 
 class Experiment(Labels):

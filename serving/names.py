@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from features.vocabulary import Vocabulary, arm_key
+from features.arms import arm_key
+from features.vocabulary import Vocabulary
 
 AFFINITY_MODEL = "affinity"
 

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from features.vocabulary import arm_key
+from features.arms import arm_key
 from features.workspace import Workspace
 from models import artefact
 from models.artefact import ArtefactError

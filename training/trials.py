@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.arms import arm_key, arms_alike
 from features.history import History
 from features.vectors import build_rows
-from features.vocabulary import Experiment, arm_key, arms_alike
+from features.vocabulary import Experiment
 from features.workspace import Workspace
 from models.outcome_scale import OutcomeScale
 from training.config import PersuadabilityConfig
