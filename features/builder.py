@@ -314,13 +314,14 @@ def _vectors(
     build: _Build, ids: pa.LargeStringArray, times: NDArray[np.int64], rows: Rows, *, as_of: datetime, given: Context | None, upkeep: Upkeep | None
 ) -> Vectors:
     build.progress("vectors", 1.0)
+    names = tuple(feature.name for feature in build.plan.features)
     return Vectors(
         person_ids=ids,
         matrix=rows.whole(),
-        names=tuple(feature.name for feature in build.plan.features),
+        names=names,
         as_of=as_of,
         as_ofs=times.astype("datetime64[us]"),
-        definitions_hash=definitions_hash(build.plan.features),
+        definitions_hash=definitions_hash(names),
         table_versions=build.relations.versions,
         table_files=build.relations.files,
         vocabulary_fingerprint=build.vocabulary.fingerprint,

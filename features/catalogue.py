@@ -40,6 +40,10 @@ LEAVABLE = (
 )
 """Families that `[features] leave_out` may name: those that nothing else is made of."""
 
+_KEPT: dict[str, tuple[Feature, ...]] = {}
+"""The last catalogues made, by their vocabularies' fingerprints: a refresh asks twice, and features are checked when they are made."""
+_MOST_KEPT = 8
+
 MOST_TOPICS = 1023
 """`features.kernel` keeps a topic's number in ten bits."""
 
@@ -60,8 +64,13 @@ def catalogue(vocabulary: Vocabulary) -> tuple[Feature, ...]:
     for family in vocabulary.leave_out:
         if family not in LEAVABLE:
             raise FeatureError(f"audience.toml: [features] leave_out = {family!r} is not a family that can be left out; allowed: {', '.join(LEAVABLE)}")
-    made = dict.fromkeys(feature for members in _MADE for feature in members(vocabulary))
-    return tuple(feature for feature in made if family_of(feature) not in vocabulary.leave_out)
+    key = vocabulary.fingerprint
+    if key not in _KEPT:
+        while len(_KEPT) >= _MOST_KEPT:
+            _KEPT.pop(next(iter(_KEPT)), None)
+        made = dict.fromkeys(feature for members in _MADE for feature in members(vocabulary))
+        _KEPT[key] = tuple(feature for feature in made if family_of(feature) not in vocabulary.leave_out)
+    return _KEPT[key]
 
 
 def special_attributes(columns: Iterable[str], vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -187,9 +187,9 @@ def parse_name(name: str) -> Feature:
     return feature
 
 
-def definitions_hash(features: Iterable[Feature]) -> str:
-    """Return the SHA-256 (hex) of the features' names in their order and of what names mean in this release."""
-    return hashlib.sha256("\n".join([f"meaning {MEANING}", *(feature.name for feature in features)]).encode()).hexdigest()
+def definitions_hash(names: Iterable[str]) -> str:
+    """Return the SHA-256 (hex) of features' names in their order and of what names mean in this release."""
+    return hashlib.sha256("\n".join([f"meaning {MEANING}", *names]).encode()).hexdigest()
 
 
 def _days(text: str | None) -> int | None:

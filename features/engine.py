@@ -92,9 +92,10 @@ class Engine:
     def among(self, name: str, column: str, values: pa.Array, *, blank: Sequence[str] = ()) -> None:
         """Make the relation `name` anew of those of its records whose text `column` is among `values`: read once, and kept; `blank` columns become null."""
         self.register("among", pa.table({column: values.cast(pa.string())}))
-        nulls = f" REPLACE ({', '.join(f'CAST(NULL AS VARCHAR) AS {_name(one)}' for one in blank)})" if blank else ""
-        self.keep(f"few_{name}", f"SELECT *{nulls} FROM {_name(name)} WHERE {_name(column)} IN (SELECT {_name(column)} FROM among)")  # noqa: S608 - names are quoted
-        self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)} AS SELECT * FROM {_name(f'few_{name}')}")  # noqa: S608 - names are quoted
+        rest = f" EXCLUDE ({', '.join(map(_name, blank))})" if blank else ""
+        nulls = "".join(f", CAST(NULL AS VARCHAR) AS {_name(one)}" for one in blank)
+        self.keep(f"few_{name}", f"SELECT *{rest} FROM {_name(name)} WHERE {_name(column)} IN (SELECT {_name(column)} FROM among)")  # noqa: S608 - names are quoted
+        self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)} AS SELECT *{nulls} FROM {_name(f'few_{name}')}")  # noqa: S608 - names are quoted
 
     def keep(self, name: str, sql: str) -> None:
         """Run `sql` once and keep its result as the relation `name`."""

@@ -65,7 +65,7 @@ class Grouped:
     @property
     def definitions_hash(self) -> str:
         """The hash of the definitions."""
-        return definitions_hash(self.layout.features)
+        return definitions_hash(self.names)
 
 
 def group(

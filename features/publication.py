@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from features import patches, published
 from features.context import Context
-from features.definition import definitions_hash, parse_name
+from features.definition import definitions_hash
 from features.matrix import InFile, spare
 from features.patches import Patch
 from features.published import NobodyError, VectorsError
@@ -201,7 +201,7 @@ def open_version(version: Path, said: Mapping[str, Any], *, patched: bool = True
     shape = (int(said["rows"]), len(said["names"]))
     if (len(found), len(found.names)) != shape:
         raise VectorsError(f"{version}: the manifest states {shape}, the matrix has {found.matrix.shape}; publish the vectors again with `audience vectors`")
-    if definitions_hash(map(parse_name, found.names)) != found.definitions_hash:
+    if definitions_hash(found.names) != found.definitions_hash:
         raise VectorsError(f"{version}: names and their hash disagree, so another release made it; publish the vectors again with `audience vectors`")
     return found
 

@@ -113,7 +113,7 @@ def _whole(previous: Vectors | None, history: StoredTables, vocabulary: Vocabula
     day = previous.context.as_of.astimezone(UTC).date()
     reasons = {
         "audience.toml has changed": previous.vocabulary_fingerprint != vocabulary.fingerprint,
-        "the features are defined in another way": previous.definitions_hash != definitions_hash(catalogue(vocabulary)),
+        "the features are defined in another way": previous.definitions_hash != definitions_hash(feature.name for feature in catalogue(vocabulary)),
         f"the published vectors are of a later time, {previous.as_of:%Y-%m-%d %H:%M} UTC": as_of < previous.as_of,
         "a new day has begun (UTC)": as_of.astimezone(UTC).date() != day,
         "they were made of other rows": previous.own != own,
@@ -212,8 +212,8 @@ class _Changed:
 
     @classmethod
     def of(cls, previous: Vectors, part: Vectors, touched: pa.LargeStringArray, gone: NDArray[np.int64]) -> _Changed:
-        places = previous.rows(part.person_ids.to_pylist())
         asked = previous.rows(touched.to_pylist())
+        places = asked[pc.index_in(part.person_ids, value_set=touched).to_numpy()]  # nobody is in the part who was not touched
         removed = np.union1d(np.setdiff1d(asked[asked >= 0], places), gone)
         return cls(places[places >= 0], np.flatnonzero(places >= 0), np.flatnonzero(places < 0), removed, touched)
 
@@ -240,7 +240,9 @@ def _publish(previous: Vectors, part: Vectors, changed: _Changed, version: Path,
     if len(changed.removed) or len(patched) > MOST_PATCHED * max(whole, 1) or behind > spare(whole):
         _rewrite(open_version(version, published.manifest(version)), part, changed, folder, check=check)
         return
-    patch = Patch(rows, part.matrix[np.concatenate([changed.of_part, changed.new])])
+    of_part = np.concatenate([changed.of_part, changed.new])
+    in_order = len(of_part) == len(part) and bool((of_part == np.arange(len(part))).all())
+    patch = Patch(rows, part.matrix if in_order else part.matrix[of_part])  # its memory is not copied without need
     ids = pa.concat_arrays([previous.person_ids, part.person_ids.take(pa.array(changed.new))]) if len(changed.new) else previous.person_ids
     publish_patch(_joined(previous, part, ids, changed), version, patch, folder, check=check)
 

@@ -179,7 +179,8 @@ class Relations:
         """Return the offsets of the vocabulary's time zone over the interactions before a time; none are needed for UTC."""
         if self.vocabulary.timezone == "UTC":
             return ()
-        first, last = (self.engine.run(query.span()).column(name)[0].as_py() for name in ("first_us", "last_us"))
+        span = self.engine.run(query.span())
+        first, last = (span.column(name)[0].as_py() for name in ("first_us", "last_us"))
         if first is None or first >= latest_us:
             return ()
         years = np.array([first, min(last, latest_us)], dtype="datetime64[us]").astype("datetime64[Y]") + np.array([0, 1])

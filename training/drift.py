@@ -18,7 +18,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from features.definition import definitions_hash, parse_name
+from features.definition import definitions_hash
 from features.publication import open_current
 from features.vectors import Vectors
 from features.workspace import Workspace
@@ -258,7 +258,7 @@ def _columns(champion: _Champion, names: Sequence[str]) -> dict[str, int]:
             f"{len(missing)} of the model's {len(champion.model.columns_)} features are not made any more, such as {missing[0]!r}: audience.toml or the "
             "release has changed since. Train again with `audience train affinity`"
         )
-    if champion.definitions_hash != definitions_hash(map(parse_name, champion.model.columns_)):
+    if champion.definitions_hash != definitions_hash(champion.model.columns_):
         raise DriftError(
             "the features' names mean something else in this release than in the one that trained the model. Train again with `audience train affinity`"
         )

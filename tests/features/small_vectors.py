@@ -28,7 +28,7 @@ def vectors(ids=("a:1", "b:2", "c:3"), as_ofs=None, *, as_of=AT, **changed):
         "names": tuple(feature.name for feature in FEATURES),
         "as_of": as_of,
         "as_ofs": np.array(as_ofs or [as_of.replace(tzinfo=None)] * len(ids), dtype="datetime64[us]"),
-        "definitions_hash": definitions_hash(FEATURES),
+        "definitions_hash": definitions_hash(feature.name for feature in FEATURES),
         "table_versions": {"interactions": 3, "people": 5},
         "vocabulary_fingerprint": FEW.fingerprint,
     }

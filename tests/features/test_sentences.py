@@ -148,7 +148,7 @@ def test_french_elides_before_a_vowel():
 @pytest.mark.parametrize(("unit", "english"), [("points", "as last stated: 1 points"), (None, "interest in the topic “Housing” stated")])
 def test_a_stated_interest_has_a_unit_only_where_all_its_kinds_share_one(unit, english):
     other = Kind(id="form_in", direction="in", declares=True, unit=unit, en="form")
-    vocabulary = Vocabulary(**{**dict(WORDS), "kinds": (*WORDS.kinds, other)})
+    vocabulary = WORDS.model_copy(update={"kinds": (*WORDS.kinds, other)})
     assert Feature("declared", DECLARED, "any", "topic_h").sentence(1, vocabulary).endswith(english)
     assert Feature("declared", DECLARED, "any", "topic_h").sentence(8, vocabulary).endswith(f"stated: 8{' points' if unit else ''}")
 

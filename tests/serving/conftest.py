@@ -113,7 +113,7 @@ def make_vectors(vocabulary, *, people=PEOPLE, seed=0, as_of=AS_OF, own=False, w
         names=tuple(feature.name for feature in features),
         as_of=as_of,
         as_ofs=np.full(people, np.datetime64(as_of.replace(tzinfo=None), "us")),
-        definitions_hash=definitions_hash(features),
+        definitions_hash=definitions_hash(feature.name for feature in features),
         table_versions={"interactions": 0},
         vocabulary_fingerprint=vocabulary.fingerprint,
         own=own,

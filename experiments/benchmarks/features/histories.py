@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +125,11 @@ def bring_in(opened: Workspace, table: str, query: str, tell: Callable[[str], No
     shutil.rmtree(opened.root / "spill", ignore_errors=True)
 
 
-def more(people: int, share: float, begin: datetime) -> str:
-    """Return the query of new interactions, two each, of that share of the people in the hour after `begin`."""
+def more(people: int, share: float, begin: datetime, within: timedelta) -> str:
+    """Return the query of new interactions, two each, of that share of the people, drawn evenly, in that time after `begin`."""
     who = f"hash(i // 2 + 17) % {people}"
-    return _rows(f"range({2 * int(people * share)}) AS t(i)", who, "later_", f"TIMESTAMPTZ '{begin:%Y-%m-%d %H:%M:%S}+00'", 3_000_000_000, late=False)
+    span_us = within // timedelta(microseconds=1) * 5 // 6
+    return _rows(f"range({2 * int(people * share)}) AS t(i)", who, "later_", f"TIMESTAMPTZ '{begin:%Y-%m-%d %H:%M:%S}+00'", span_us, late=False)
 
 
 def told(opened: Workspace) -> dict[str, Any]:
