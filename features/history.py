@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ from features.tables import STORED, Table, arrow_schema
 from features.vocabulary import Vocabulary
 
 Progress = Callable[[str, float], None]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEEP_LOG = {"delta.enableExpiredLogCleanup": "false"}
 """Past versions stay readable however old: past scores are recomputed from them."""
 
@@ -67,6 +69,16 @@ class History:
     def versions(self) -> dict[str, int]:
         """Return the present version of every table."""
         return {table: self.version(table) for table in STORED}
+
+    def imported_at(self, table: str, version: int | None = None) -> datetime | None:
+        """Return when rows were last stored, up to a version (the present one by default), by the clock then; None when they never were.
+
+        A deletion of people stores none, and neither does an import of rows that were all there.
+        """
+        stored = self._delta(table)
+        entries = [] if stored is None else stored.history()
+        times = [entry["timestamp"] for entry in entries if "replaced" not in entry and (version is None or entry["version"] <= version)]
+        return _EPOCH + timedelta(milliseconds=max(times)) if times else None
 
     def files(self, table: str, version: int | None = None) -> list[str]:
         """Return the Parquet files of a version (the present one by default); [] when there are none. For DuckDB see `patterns`.

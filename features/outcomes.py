@@ -36,6 +36,12 @@ def exposures(horizon_us: int, now_us: int, *, limited: bool = False) -> Any:
     return _pairs(source.filter(~source.is_machine, source.direction == "out"), horizon_us, now_us)
 
 
+def last_received() -> Any:
+    """Return when the latest interaction became known: received_us (microseconds; null without any)."""
+    source = query.interactions()
+    return source.aggregate(received_us=source.received_us.max())
+
+
 def _pairs(source: Any, horizon_us: int, now_us: int) -> Any:
     wanted, codes = ibis.table(WANTED, name="wanted"), ibis.table(query.CODES["topic_codes"], name="topic_codes")
     ends = [source.until_us > now_us] if "until_us" in source.columns else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Option("--workspace", "-w", envvar="AUDIENCE_WORKSPACE", help="The workspace's folder.")]
 HERE = Path()
+SKEW = timedelta(minutes=5)
+"""By which clocks may differ: a moment that lies so little ahead is not of the future."""
 
 
 def now() -> datetime:
@@ -39,6 +41,14 @@ def moment(text: str | None) -> datetime:
         return found.astimezone(UTC)
     except OverflowError:
         raise typer.BadParameter(f"{text!r} lies outside of the years 1 to 9999") from None
+
+
+def past_moment(text: str | None) -> datetime:
+    """Return the `moment` that `text` names, or now. Raises BadParameter for one that lies ahead of the clock: nobody can know yet what happens until then."""
+    found, present = moment(text), now()
+    if found > present + SKEW:
+        raise typer.BadParameter(f"--now {text} lies in the future: it is {present:%Y-%m-%d %H:%M} UTC, and what happens until then cannot be known yet")
+    return found
 
 
 def ids_of(file: Path | None) -> list[str]:

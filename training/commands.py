@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from features.terminal import HERE, Bars, Folder, moment, now, table
+from features.terminal import HERE, Bars, Folder, moment, now, past_moment, table
 from features.workspace import Workspace
 from training import erasure_commands, experiment_commands
 
@@ -30,7 +30,7 @@ def affinity(
     from training.fit import train_affinity
 
     with Bars() as bars:
-        run = train_affinity(Workspace.open(workspace), now=moment(now), labels=labels, progress=bars)
+        run = train_affinity(Workspace.open(workspace), now=past_moment(now), labels=labels, progress=bars)
     typer.echo(run)
 
 
@@ -40,7 +40,7 @@ def persuadability(experiment: str, now: Annotated[str | None, typer.Option(help
     from training.fit import train_persuadability
 
     with Bars() as bars:
-        trained = train_persuadability(Workspace.open(workspace), experiment, now=moment(now), progress=bars)
+        trained = train_persuadability(Workspace.open(workspace), experiment, now=past_moment(now), progress=bars)
     typer.echo(trained)
 
 
@@ -62,7 +62,7 @@ def tune_affinity(
             typer.echo(words)
 
         try:
-            opened, at = Workspace.open(workspace), moment(now)
+            opened, at = Workspace.open(workspace), past_moment(now)
             found = tuning.tune_affinity(opened, now=at, minutes=minutes, trials=trials, labels=labels, progress=bars, say=say)
         except KeyboardInterrupt:
             say("stopped; the trials that were finished are kept, and the same command continues after them")
@@ -76,7 +76,7 @@ def recalibrate(now: Annotated[str | None, typer.Option(help="As if it were this
     from training.fit import recalibrate_affinity
 
     with Bars() as bars:
-        run = recalibrate_affinity(Workspace.open(workspace), now=moment(now), progress=bars)
+        run = recalibrate_affinity(Workspace.open(workspace), now=past_moment(now), progress=bars)
     typer.echo(run)
 
 

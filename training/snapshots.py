@@ -169,6 +169,19 @@ def snapshot_times(first: datetime, now: datetime, config: AffinityConfig) -> tu
     return tuple(kept)
 
 
+def _covered(last: datetime, imported: datetime | None, received: datetime, config: AffinityConfig) -> None:
+    """Raise SnapshotError where the labels of the last snapshot reach beyond what the history can know: all that an import, or a row, says was received.
+
+    What was not imported yet would count as people's silence.
+    """
+    end, known = last + (config.gap_days + config.horizon_days) * _DAY, max(imported or received, received)
+    if end > known:
+        raise SnapshotError(
+            f"the labels' last window ends on {end:%Y-%m-%d}, but interactions were last imported on {known:%Y-%m-%d}: what happened since is not known, and "
+            f"would count as silence. Hint: import what is newer, or give --now {known + config.settle_days * _DAY:%Y-%m-%d}"
+        )
+
+
 def held_apart(person_ids: Sequence[str] | NDArray[np.str_], *, share: float, seed: int) -> Flags:
     """Return which people (n,) are only ever tested on: those whose SHA-256, keyed with the seed, falls below `share`.
 
@@ -210,6 +223,8 @@ def _engagement_rows(
                 "Hint: import `sources`, or state a use of another channel_class"
             )
         times = snapshot_times(_EPOCH + timedelta(microseconds=first), now, config)
+        received = engine.run(outcomes.last_received()).column("received_us")[0].as_py()
+        _covered(times[-1], history.imported_at("interactions", versions["interactions"]), _EPOCH + timedelta(microseconds=received), config)
         seen = engine.run(outcomes.first_seen(vocabulary, limited=relations.limited)).to_pandas()
         rows = _still_there(_snapshots(seen, times[-1:] if only_latest else times, config), relations)
         return rows, _engagements(relations, rows, config, now), vocabulary.topic_ids

@@ -1,7 +1,7 @@
 """Stored tables: versions stay readable, other Delta readers agree, people can be removed from all of it, and no id stands in the log."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -81,6 +81,22 @@ def test_every_version_stays_readable(history):
     assert history.read("interactions", columns=["value"]).schema.names == ["value"]
     with pytest.raises(HistoryError, match="no version 2"):
         history.read("interactions", 2)
+
+
+def test_when_rows_were_last_imported(history):
+    assert history.imported_at("interactions") is None
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    history.append("interactions", [interactions(history, a="van_1")])
+    first = history.imported_at("interactions")
+    history.append("interactions", [interactions(history, b="van_2")])
+    second = history.imported_at("interactions")
+    assert before <= first <= second <= datetime.now(UTC)
+    assert history.imported_at("interactions", 0) == first
+    history.append("interactions", [interactions(history, b="van_2")])
+    history.delete_people(["van:1"])
+    assert history.version("interactions") == 2
+    assert history.imported_at("interactions") == second, "neither a deletion nor an import without anything new brings rows"
+    assert history.imported_at("people") is None
 
 
 def test_past_versions_of_replaced_rows_stay_readable(history):

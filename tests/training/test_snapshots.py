@@ -185,6 +185,37 @@ def test_without_interactions_it_says_what_to_do(tmp_path, by_hand):
         affinity_dataset(by_hand.open_empty(tmp_path), CONFIG, now=NOW)
 
 
+def test_labels_do_not_reach_beyond_what_the_history_can_know(campaign):
+    from features.history import History
+
+    imported = History(campaign.tables, campaign.vocabulary).imported_at("interactions")
+    beyond = max(imported, NOW) + timedelta(days=CONFIG.settle_days + 1)
+    with pytest.raises(SnapshotError, match=r"last imported on .* count as silence. Hint: import what is newer, or give --now 20") as told:
+        affinity_dataset(campaign, CONFIG, now=beyond + timedelta(days=1))
+    hinted = datetime.fromisoformat(str(told.value).rsplit(" ", 1)[1]).replace(tzinfo=UTC)
+    found = affinity_dataset(campaign, CONFIG, now=hinted, only_latest=True)
+    assert found.test.as_ofs.max() + np.timedelta64(31, "D") <= np.datetime64(max(imported, NOW).replace(tzinfo=None), "us")
+
+
+def test_a_lull_before_an_import_is_known_and_one_after_it_is_not(tmp_path, by_hand, monkeypatch):
+    from features.history import History
+
+    workspace = by_hand.open_empty(tmp_path)
+    people = [f"a:{number}" for number in range(40)]
+    times = snapshot_times(NOW - timedelta(days=400), NOW, CONFIG)
+    for number, time in enumerate(times):
+        by_hand.interactions(workspace, people[number::6], time + timedelta(days=5), prefix=f"h{number}")
+    by_hand.interactions(workspace, people, NOW - timedelta(days=400), prefix="old")
+    end = times[-1] + timedelta(days=31)
+    monkeypatch.setattr(History, "imported_at", lambda *_: end)
+    assert (affinity_dataset(workspace, CONFIG, now=NOW).test.y[:, 0] == 0).any(), "the import says that nothing more happened"
+    monkeypatch.setattr(History, "imported_at", lambda *_: end - timedelta(microseconds=1))
+    with pytest.raises(SnapshotError, match=f"window ends on {end:%Y-%m-%d}"):
+        affinity_dataset(workspace, CONFIG, now=NOW)
+    by_hand.interactions(workspace, ["a:0"], NOW - timedelta(days=300), received_at=end, prefix="late")
+    assert len(affinity_dataset(workspace, CONFIG, now=NOW).test), "what is received by then is known, whatever the clock said at the import"
+
+
 def write_labels(path, people, times, **columns):
     rows = [(person, time, topic) for person in people for time in times for topic in ("housing", "care")]
     frame = pd.DataFrame(rows, columns=["person_id", "as_of", "topic"])
