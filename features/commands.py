@@ -35,13 +35,14 @@ def import_(
     table: Annotated[str, typer.Argument(help="interactions, people, sources, consents, assignments or outcomes.")],
     files: Annotated[list[Path], typer.Argument(help="CSV, Parquet or NDJSON files, plain, .gz or .zst.")],
     drop: Annotated[list[str] | None, typer.Option(help="A column of the files to leave out unread; again for each.")] = None,
+    forget: Annotated[list[str] | None, typer.Option(help="A stored attribute that audience.toml no longer declares, to leave out; again for each.")] = None,
     workspace: Folder = HERE,
 ) -> None:
     """Store rows; bad ones go to a rejects file with their reasons. Example: audience import people people.csv --drop religion."""
     from features.imports import import_files
 
     with Bars() as bars:
-        summary = import_files(Workspace.open(workspace), table, files, now=now(), drop=drop or (), progress=bars)
+        summary = import_files(Workspace.open(workspace), table, files, now=now(), drop=drop or (), forget=forget or (), progress=bars)
     typer.echo(summary)
 
 

@@ -11,9 +11,11 @@ import fcntl
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import field as field_of
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,12 +40,13 @@ class HistoryError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What an append did, in rows, and the version the table has now."""
+    """What an append did, in rows, and the version the table has now; `forgotten` are the columns left out of it, each with how many values it had."""
 
     stored: int
     duplicate: int
     updated: int
     version: int
+    forgotten: Mapping[str, int] = field_of(default_factory=dict)
 
 
 class History:
@@ -115,11 +118,12 @@ class History:
         parts = [_conformed(pq.ParquetFile(path), schema) for path in paths]
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
-    def append(self, table: str, batches: Iterable[pa.RecordBatch], *, progress: Progress | None = None) -> Stored:
+    def append(self, table: str, batches: Iterable[pa.RecordBatch], *, forget: Collection[str] = (), progress: Progress | None = None) -> Stored:
         """Store batches of the declared schema in one commit; rows of a known key are left out or, where the table says so, replace it.
 
         Of equal keys within the batches the first stays (the last, where rows are replaced). An exception from `batches` leaves the
-        table as it was. Raises HistoryError when another writer holds the table.
+        table as it was. A table whose rows are replaced is written anew as declared: stored columns that audience.toml no longer declares are left out only
+        where `forget` names them. Raises HistoryError when another writer holds the table, and where values would be lost that nobody said to forget.
         """
         import duckdb  # noqa: PLC0415 - the server reads tables and never writes them
 
@@ -131,17 +135,19 @@ class History:
             version = self.version(table)
             files = self.files(table)
             _refuse_other_types(table, files, schema)
+            forgotten = {} if declared.append_only else _undeclared(files, schema)
+            _refuse_to_forget(table, forgotten, forget)
             staging = Staging(folder, declared, schema)
             staging.write(batches)
             told = progress or _silent
             out = folder / "out"
             try:
-                counts, written = staging.merge(files, out, lambda share: told("sorting and storing", share))
+                counts, written = staging.merge(files, out, lambda share: told("sorting and storing", share), anew=bool(forgotten))
             except duckdb.Error as error:
                 raise HistoryError(f"{table} could not be sorted ({type(error).__name__}): is there room on the disk? Nothing was stored") from error
             if written:
                 version = self.commit(table, version, out, written, replaces_all=not declared.append_only)
-        return Stored(counts.stored, counts.duplicate, counts.updated, version)
+        return Stored(counts.stored, counts.duplicate, counts.updated, version, forgotten if written else {})
 
     def delete_people(self, ids: Iterable[str]) -> dict[str, int]:
         """Remove every row of these people from every table and every past version, from the disk too; returns rows removed per table.
@@ -283,6 +289,28 @@ def _refuse_other_types(table: str, files: Sequence[str], schema: pa.Schema) -> 
                 raise HistoryError(
                     f"{table}.{field.name} is stored as {stored.field(position).type}, audience.toml now makes it {field.type}: give the new one another name"
                 )
+
+
+def _undeclared(files: Sequence[str], schema: pa.Schema) -> dict[str, int]:
+    """Return the stored columns that are not declared any more, each with how many values it has; those without any are not there."""
+    found: Counter[str] = Counter()
+    for path in files:
+        file = pq.ParquetFile(path)
+        names = [name for name in file.schema_arrow.names if name not in schema.names]
+        for name, column in zip(names, file.read(names).columns if names else (), strict=True):
+            found[name] += len(column) - column.null_count
+    return {name: values for name, values in found.items() if values}
+
+
+def _refuse_to_forget(table: str, undeclared: Mapping[str, int], forget: Collection[str]) -> None:
+    """Raise HistoryError where a column would be lost that nobody said to forget, or one is to be forgotten that would stay."""
+    if kept := sorted(set(forget) - set(undeclared)):
+        raise HistoryError(f"--forget {kept[0]}: {table} stores no values under that name that audience.toml no longer declares; nothing was stored")
+    if lost := [f"{name} ({values:,} values)" for name, values in undeclared.items() if name not in forget]:
+        raise HistoryError(
+            f"{table} stores what audience.toml no longer declares: {', '.join(lost)}. An import writes the table anew and would lose it: nothing was stored. "
+            f"Put [attributes.{lost[0].split()[0]}] back, or say --forget {lost[0].split()[0]} to leave it out on purpose"
+        )
 
 
 def _conformed(file: pq.ParquetFile, schema: pa.Schema) -> pa.Table:

@@ -43,7 +43,7 @@ class ImportSummary:
     `rejects_file` names the refused rows by file, line, column and reason (None when there were none); `version` is the table's
     version afterwards. `dropped` are the columns that were left out unread. `sourceless` of the rows that passed name a source that is not
     in the table `sources`: it was refused, or has not come yet; `unknown_sources` are the ids of the most frequent ones. `erased` counts rows of
-    people who were erased: they do not come back.
+    people who were erased: they do not come back. `forgotten` are the columns that the table has lost because `forget` named them.
     """
 
     read: int
@@ -57,6 +57,7 @@ class ImportSummary:
     sourceless: int = 0
     unknown_sources: tuple[str, ...] = ()
     erased: int = 0
+    forgotten: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         counts = f"{self.stored:,} stored, {self.duplicate:,} duplicate, {self.updated:,} updated, {self.rejected:,} rejected"
@@ -66,6 +67,8 @@ class ImportSummary:
             lines.append(f"why rows were rejected: {self.rejects_file}")
         if self.dropped:
             lines.append(f"left out unread: {', '.join(self.dropped)}")
+        if self.forgotten:
+            lines.append(f"no longer in the table, as said: {', '.join(self.forgotten)}; past versions of it still hold them, and an erasure reaches these too")
         if self.sourceless:
             names = f" ({', '.join(self.unknown_sources)})" if self.unknown_sources else ""
             lines.append(f"{self.sourceless:,} rows of a source that is not in the table sources{names}: import sources, or see why one was refused")
@@ -73,13 +76,21 @@ class ImportSummary:
 
 
 def import_files(
-    workspace: Workspace, table: str, paths: Sequence[str | Path], *, now: datetime, drop: Collection[str] = (), progress: Progress | None = None
+    workspace: Workspace,
+    table: str,
+    paths: Sequence[str | Path],
+    *,
+    now: datetime,
+    drop: Collection[str] = (),
+    forget: Collection[str] = (),
+    progress: Progress | None = None,
 ) -> ImportSummary:
     """Import CSV, NDJSON or Parquet files (text plain, gzip or zstd) into `table`, in one commit.
 
     All files are looked at before the first row is read. A row that cannot be stored goes to the rejects file and stops nothing; rows
     already there are counted as duplicates. The columns in `drop` are not read. A column that tells of a special category (rule L15), by its name
     or by most of the values of a sample, stops the import; a report in the rejects folder names it, the rule and how it was found.
+    `forget` names stored attributes that `audience.toml` no longer declares and that this import may leave out of the table; without it, it may not.
     `progress(stage, share)` is told the rows read so far, `share` running from 0 to 1.
 
     Raises
@@ -87,7 +98,7 @@ def import_files(
     ImportFault
         A file cannot be read, or its columns do not fit. Nothing was stored.
     HistoryError
-        Another import is writing the table. Nothing was stored.
+        Another import is writing the table, or values would be lost that `forget` does not name. Nothing was stored.
     """
     if table not in TABLES:
         raise ImportFault(f"there is no table {table!r}; tables: {', '.join(TABLES)}.{did_you_mean(table, tuple(TABLES))}")
@@ -96,7 +107,7 @@ def import_files(
         raise ImportFault("no file was named")
     checks = Checks(TABLES[table], workspace.vocabulary, now=now, drop=drop)
     try:
-        return _imported(workspace, files, checks, progress or (lambda _stage, _share: None))
+        return _imported(workspace, files, checks, progress or (lambda _stage, _share: None), forget)
     except ImportFault as fault:
         if not fault.special:
             raise
@@ -104,7 +115,7 @@ def import_files(
         raise ImportFault(f"{fault}\nthe report of the columns that were refused: {report}", fault.special) from None
 
 
-def _imported(workspace: Workspace, files: Sequence[Path], checks: Checks, told: Progress) -> ImportSummary:
+def _imported(workspace: Workspace, files: Sequence[Path], checks: Checks, told: Progress, forget: Collection[str]) -> ImportSummary:
     table = checks.table.name
     sizes = _sizes(files, checks)
     history = History(workspace.tables, workspace.vocabulary)
@@ -112,22 +123,22 @@ def _imported(workspace: Workspace, files: Sequence[Path], checks: Checks, told:
     known = history.read("sources", columns=["source_id"]).column("source_id").combine_chunks() if table in _OF_SOURCES else None
     reading = _Reading(list(zip(files, sizes, strict=True)), checks, rejects, told, unknown=_UnknownSources(known), left_out=LeftOut(workspace))
     try:
-        stored = _stored(workspace, history, checks, reading, told)
+        stored = _stored(workspace, history, checks, reading, forget)
     except BaseException:
         reading.abandon()
         raise
     counts = (reading.read, stored.stored, stored.duplicate, stored.updated, rejects.rows, rejects.path, stored.version)
-    return ImportSummary(*counts, tuple(sorted(checks.drop)), reading.unknown.rows, reading.unknown.named(), reading.left_out.rows)
+    return ImportSummary(*counts, tuple(sorted(checks.drop)), reading.unknown.rows, reading.unknown.named(), reading.left_out.rows, tuple(stored.forgotten))
 
 
-def _stored(workspace: Workspace, history: History, checks: Checks, reading: _Reading, told: Progress) -> Stored:
+def _stored(workspace: Workspace, history: History, checks: Checks, reading: _Reading, forget: Collection[str]) -> Stored:
     """Store what passed, in one commit of its table or of the ledger."""
     if checks.table.ledger:
+        if forget:
+            raise ImportFault(f"--forget: {checks.table.name} has no attributes")
         with history.alone(checks.table.name), closing(opened(workspace)) as store:  # alone, because of the file of rejects
             return append_batches(Ledger(store, workspace.signing_key()), reading.batches(), now=checks.now)
-    return history.append(
-        checks.table.name, reading.batches(), progress=lambda stage, share: told(f"{stage} {reading.read:,} rows", _READING + (1 - _READING) * share)
-    )
+    return history.append(checks.table.name, reading.batches(), forget=forget, progress=reading.storing)
 
 
 def _sizes(files: Sequence[Path], checks: Checks) -> list[int]:

@@ -80,17 +80,17 @@ class Staging:
                 self.rows += pending.num_rows
         return self.rows
 
-    def merge(self, files: Sequence[str], out: Path, progress: Callable[[float], None]) -> tuple[Counts, dict[str, int]]:
+    def merge(self, files: Sequence[str], out: Path, progress: Callable[[float], None], *, anew: bool = False) -> tuple[Counts, dict[str, int]]:
         """Write what is to be stored into `out`, sorted; returns the counts and the rows of each file written there.
 
         For an append-only table these are the new rows alone; otherwise the whole table, `files` being its present ones.
-        Nothing is written when nothing is new.
+        Nothing is written when nothing is new, unless a table is to be written `anew` as it is declared.
         """
         with connection(self.folder) as database:
             self._views(database, files)
             counts = self._drop_known(database) if self.table.append_only else self._drop_same(database)
             progress(0.1)
-            if not counts.stored + counts.updated:
+            if not counts.stored + counts.updated and not anew:
                 return counts, {}
             fresh = counts.stored + counts.updated
             rows = fresh if self.table.append_only else _count(database, "outgoing")

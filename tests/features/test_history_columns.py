@@ -1,18 +1,22 @@
 """Tables stored before a column was declared: they are read, imported into, built from and erased from as if it had always been there."""
 
 import csv
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.faults import ImportFault
 from features.history import History, HistoryError
 from features.imports import import_files
 from features.publication import build_into, open_current
 from features.refresh import refresh
 from features.tables import STORED, TABLES, arrow_schema
 from features.vectors import VectorsError, build
+from features.workspace import Workspace
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 PERSON = {"person_id": "van:1", "birth_year": "1980", "status": "member", "source_id": "s", "gender": "f"}
@@ -93,3 +97,54 @@ def test_an_attribute_of_another_type_is_told_and_no_value_with_it(workspace, tm
             build(history, other, NOW)
         with pytest.raises(HistoryError, match=f"people.{column} is stored as .* give the new one another name"):
             history.read("people")
+
+
+def test_an_attribute_that_is_no_longer_declared_is_lost_on_purpose_only(workspace, tmp_path):
+    first = [PERSON, {**PERSON, "person_id": "van:2", "gender": ""}, {**PERSON, "person_id": "van:3"}]
+    import_files(workspace, "people", [write_csv(tmp_path / "p.csv", first)], now=NOW)
+    toml = workspace.root / "audience.toml"
+    toml.write_text(re.sub(r"\[attributes.gender\][^\[]*\[[^\]]*\][^\[]*", "", toml.read_text(encoding="utf-8")), encoding="utf-8")
+    fewer = Workspace.open(workspace.root)
+    assert [attribute.id for attribute in fewer.vocabulary.attributes] == ["household_size"]
+    more = [{name: value for name, value in PERSON.items() if name != "gender"} | {"person_id": "van:4"}]
+    path = write_csv(tmp_path / "more.csv", more)
+    with pytest.raises(
+        HistoryError, match=r"no longer declares: gender \(2 values\).*nothing was stored. Put \[attributes.gender\] back, or say --forget gender"
+    ):
+        import_files(fewer, "people", [path], now=NOW)
+    assert history(fewer).version("people") == 0
+    assert not fewer.rejects.exists() or not list(fewer.rejects.iterdir())
+    with pytest.raises(HistoryError, match="--forget status: people stores no values under that name"):
+        import_files(fewer, "people", [path], now=NOW, forget=["gender", "status"])
+    done = import_files(fewer, "people", [path], now=NOW, forget=["gender"])
+    assert (done.stored, done.version, done.forgotten) == (1, 1, ("gender",))
+    assert "no longer in the table, as said: gender; past versions" in str(done)
+    assert "gender" not in pq.read_schema(history(fewer).files("people")[0]).names
+    assert history(workspace).read("people", 0).column("gender").to_pylist() == ["f", None, "f"]
+    assert import_files(fewer, "people", [path], now=NOW).forgotten == (), "what is gone needs no word any more"
+    assert "van:4" in history(fewer).read("people").column("person_id").to_pylist()
+
+
+def test_an_attribute_is_forgotten_by_an_import_without_anything_new_and_an_empty_one_without_a_word(workspace, tmp_path):
+    rows = [{**PERSON, "household_size": ""}]
+    import_files(workspace, "people", [write_csv(tmp_path / "p.csv", rows)], now=NOW)
+    gender, size = (next(one for one in workspace.vocabulary.attributes if one.id == name) for name in ("gender", "household_size"))
+    people = arrow_schema(TABLES["people"], workspace.vocabulary.model_copy(update={"attributes": (gender,)}))
+    same = pa.RecordBatch.from_pylist(history(workspace).read("people", columns=people.names).to_pylist(), people)
+    assert History(workspace.tables, workspace.vocabulary.model_copy(update={"attributes": (gender,)})).append("people", [same]).version == 0
+    bare = History(workspace.tables, workspace.vocabulary.model_copy(update={"attributes": (size,)}))
+    schema = arrow_schema(TABLES["people"], bare.vocabulary)
+    same = pa.RecordBatch.from_pylist(bare.read("people").to_pylist(), schema)
+    with pytest.raises(HistoryError, match="--forget gender"):
+        bare.append("people", [same])
+    done = bare.append("people", [same], forget=["gender"])
+    assert (done.stored, done.updated, done.duplicate, done.version, dict(done.forgotten)) == (0, 0, 1, 1, {"gender": 1})
+    assert bare.read("people").num_rows == 1
+
+
+def test_what_has_no_attributes_forgets_none(workspace, tmp_path):
+    row = {"person_id": "van:1", "event": "given", "purpose": "any", "channel": "any", "at": "2025-01-01T00:00:00Z"}
+    with pytest.raises(ImportFault, match="--forget: consents has no attributes"):
+        import_files(workspace, "consents", [write_csv(tmp_path / "c.csv", [row])], now=NOW, forget=["gender"])
+    with pytest.raises(HistoryError, match="--forget gender: sources stores no values under that name"):
+        import_files(workspace, "sources", [write_csv(tmp_path / "s.csv", [SOURCE])], now=NOW, forget=["gender"])
