@@ -25,9 +25,10 @@ from features.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The rows that passed (k ≤ n rows, the stored schema, order kept) and what was wrong with the others."""
+    """The rows that passed (k ≤ n rows, the stored schema, order kept), their lines (k,), and what was wrong with the others."""
 
     rows: pa.RecordBatch
+    lines: npt.NDArray[np.int64]
     faults: Faults
 
 
@@ -134,7 +135,7 @@ class Checks:
                 faults.add(lines[rows], name, reason)
                 kept[rows] = False
         batch = pa.record_batch([parsed[name].values for name in self.schema.names], schema=self.schema)
-        return Checked(batch if kept.all() else batch.filter(pa.array(kept)), faults)
+        return Checked(batch, lines, faults) if kept.all() else Checked(batch.filter(pa.array(kept)), lines[kept], faults)
 
     def _wanted(self) -> str:
         return ", ".join(column.name if _required(column) else f"[{column.name}]" for column in self.columns)

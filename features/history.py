@@ -40,13 +40,17 @@ class HistoryError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What an append did, in rows, and the version the table has now; `forgotten` are the columns left out of it, each with how many values it had."""
+    """What an append did, in rows, and the version the table has now.
+
+    `forgotten` are the columns left out of it, each with how many values it had; `clashes` the rows that were refused, since they have the key of another one.
+    """
 
     stored: int
     duplicate: int
     updated: int
     version: int
     forgotten: Mapping[str, int] = field_of(default_factory=dict)
+    clashes: int = 0
 
 
 class History:
@@ -118,12 +122,21 @@ class History:
         parts = [_conformed(pq.ParquetFile(path), schema) for path in paths]
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
-    def append(self, table: str, batches: Iterable[pa.RecordBatch], *, forget: Collection[str] = (), progress: Progress | None = None) -> Stored:
+    def append(
+        self,
+        table: str,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        forget: Collection[str] = (),
+        clashing: Callable[[pa.Table], None] | None = None,
+        progress: Progress | None = None,
+    ) -> Stored:
         """Store batches of the declared schema in one commit; rows of a known key are left out or, where the table says so, replace it.
 
         Of equal keys within the batches the first stays (the last, where rows are replaced). An exception from `batches` leaves the
         table as it was. A table whose rows are replaced is written anew as declared: stored columns that audience.toml no longer declares are left out only
-        where `forget` names them. Raises HistoryError when another writer holds the table, and where values would be lost that nobody said to forget.
+        where `forget` names them. `clashing` is told, before anything is stored, which rows have the key of another thing (`features.staging.Counts`).
+        Raises HistoryError when another writer holds the table, and where values would be lost that nobody said to forget.
         """
         import duckdb  # noqa: PLC0415 - the server reads tables and never writes them
 
@@ -145,9 +158,11 @@ class History:
                 counts, written = staging.merge(files, out, lambda share: told("sorting and storing", share), anew=bool(forgotten))
             except duckdb.Error as error:
                 raise HistoryError(f"{table} could not be sorted ({type(error).__name__}): is there room on the disk? Nothing was stored") from error
+            if clashing is not None:
+                clashing(counts.clashes)
             if written:
                 version = self.commit(table, version, out, written, replaces_all=not declared.append_only)
-        return Stored(counts.stored, counts.duplicate, counts.updated, version, forgotten if written else {})
+        return Stored(counts.stored, counts.duplicate, counts.updated, version, forgotten if written else {}, len(counts.clashes))
 
     def delete_people(self, ids: Iterable[str]) -> dict[str, int]:
         """Remove every row of these people from every table and every past version, from the disk too; returns rows removed per table.

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.checks import Checks
-from features.faults import ImportFault, did_you_mean, shown
+from features.faults import Faults, ImportFault, did_you_mean, shown
 from features.history import History, Stored
 from features.importers.own import OwnFile
 from features.importers.source import Raw
@@ -21,7 +22,7 @@ from features.permission.ledger import Ledger
 from features.permission.ledger_import import append_batches
 from features.permission.opening import opened
 from features.permission.suppression import LeftOut
-from features.rejects import Rejects, report_columns
+from features.rejects import Places, Rejects, report_columns
 from features.samples import Sample
 from features.tables import TABLES
 from features.workspace import Workspace
@@ -34,6 +35,8 @@ _TOLD = 3
 """How many unknown sources a summary names."""
 _COUNTED = 1_000
 """How many are told apart: more are no ids of sources, but a column that has slipped."""
+_LINE = "_line"
+"""The column of line numbers that goes with the rows until they are staged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def _stored(workspace: Workspace, history: History, checks: Checks, reading: _Re
             raise ImportFault(f"--forget: {checks.table.name} has no attributes")
         with history.alone(checks.table.name), closing(opened(workspace)) as store:  # alone, because of the file of rejects
             return append_batches(Ledger(store, workspace.signing_key()), reading.batches(), now=checks.now)
-    return history.append(checks.table.name, reading.batches(), forget=forget, progress=reading.storing)
+    return history.append(checks.table.name, reading.batches(), forget=forget, clashing=reading.refuse, progress=reading.storing)
 
 
 def _sizes(files: Sequence[Path], checks: Checks) -> list[int]:
@@ -176,6 +179,7 @@ class _Reading:
         self.unknown = unknown
         self.read = 0
         self._begun = False
+        self._places = Places()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows that passed, batch by batch; the others go to the rejects.
@@ -198,16 +202,28 @@ class _Reading:
                     self.told(f"reading {self.read:,} rows", _READING * share)
             _refuse_special(path, sample, self.checks)
             done += size
-        self.rejects.keep()
+        if self.checks.table.ledger:
+            self.rejects.keep()
 
     def _checked(self, path: Path, raw: Raw) -> pa.RecordBatch:
         checked = self.checks.rows(raw.rows, raw.lines)
         self.read += raw.read
         raw.faults.extend(checked.faults)
         self.rejects.add(str(path), raw.faults)
-        kept = self.left_out.kept(checked.rows)
+        kept = self.left_out.kept(checked.rows.append_column(_LINE, pa.array(checked.lines)))
+        self._places.add(str(path), kept.column(_LINE).to_numpy())
+        kept = kept.drop_columns(_LINE)
         self.unknown.add(kept)
         return kept
+
+    def refuse(self, clashes: pa.Table) -> None:
+        """Put rows that have the key of another one among the rejects, which are all there then; the others are stored after that."""
+        sources = clashes.column("same").to_pylist()
+        for path, lines, which in self._places.of(clashes.column("row").to_numpy()):
+            faults = Faults()
+            faults.add(lines, self.checks.table.key[0], [_clash(source) for source in sources[which]])
+            self.rejects.add(path, faults)
+        self.rejects.keep()
 
     def storing(self, stage: str, share: float) -> None:
         """Tell how far the sorting and storing of the rows has come."""
@@ -229,6 +245,13 @@ def _refuse_special(path: Path, sample: Sample, checks: Checks) -> None:
         declare = f"; or declare it: [attributes.{one.column}] of audience.toml with classed_by, why and sensitivity" if one.column in attributes else ""
         lines.append(f"{one.column}  ({one}). Leave it out unread: --drop {one.column}{declare}")
     raise ImportFault("\n  ".join([f"{path}: the content of these columns may not be stored:", *lines]), special)
+
+
+@lru_cache(maxsize=_COUNTED)
+def _clash(source: str) -> str:
+    """Return why a row is refused whose id is that of another interaction, of this source."""
+    named = f", of source {source!r}" if shown(source, 0) == repr(source) else ""
+    return f"is already the id of another interaction{named}: its source, person or time differ. Where each source counts from 1, give its ids a prefix"
 
 
 class _UnknownSources:

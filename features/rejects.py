@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
@@ -66,6 +68,32 @@ class Rejects:
             self.path = None
 
 
+class Places:
+    """Where the rows that passed stand, by their number (from 0, in their order): file and line, in few bytes where lines follow each other."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._begins: list[int] = []
+        self._parts: list[tuple[str, int | npt.NDArray[np.int64]]] = []
+
+    def add(self, file: str, lines: npt.NDArray[np.int64]) -> None:
+        """Take down the rows that stand on these rising lines (n,) of `file`."""
+        if not len(lines):
+            return
+        self._begins.append(self.rows)
+        self._parts.append((file, int(lines[0]) if int(lines[-1] - lines[0]) == len(lines) - 1 else lines))
+        self.rows += len(lines)
+
+    def of(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[str, npt.NDArray[np.int64], slice]]:
+        """Yield, for row numbers (k,) that rise, each file with the lines of some of them, and which of the k these are."""
+        part = np.searchsorted(self._begins, rows, side="right") - 1
+        edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(rows)] if len(rows) else []
+        for begin, end in itertools.pairwise(edges):
+            file, lines = self._parts[part[begin]]
+            within = rows[begin:end] - self._begins[part[begin]]
+            yield file, lines + within if isinstance(lines, int) else lines[within], slice(begin, end)
+
+
 def report_columns(folder: Path, table: str, now: datetime, special: Sequence[Special]) -> Path:
     """Write which columns of an import were refused, by which rule, and how each was found; returns the file: file, column, code, rule, category, found_by."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +116,7 @@ def _stem(table: str, now: datetime) -> str:
 
 def _fresh(folder: Path, stem: str) -> Path:
     """Return an empty file of that name, or of that name and a number, that was not there before."""
-    for number in count(1):
+    for number in itertools.count(1):
         path = folder / f"{stem}{f'-{number}' if number > 1 else ''}.csv"
         try:
             path.touch(exist_ok=False)

@@ -35,11 +35,16 @@ _SQL = {"string": "VARCHAR", "timestamp[us, tz=UTC]": "TIMESTAMPTZ", "double": "
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the staged rows; the three add up to them."""
+    """What became of the staged rows; the three, and the rows of `clashes`, add up to them.
+
+    A clash is a row that has the key of another one and is not the same (`Table.same`): its number `row` (from 0, in the order of writing), and `same`, what
+    the other one says in the first of these columns. It is not stored.
+    """
 
     stored: int
     duplicate: int
     updated: int
+    clashes: pa.Table
 
 
 @contextmanager
@@ -111,35 +116,50 @@ class Staging:
         database.execute(f"CREATE TEMP VIEW staged AS SELECT * EXCLUDE (file_row_number), file_row_number AS _row FROM {numbered}")
         database.execute(f"CREATE TEMP VIEW existing AS {select(database, files, self.schema)}")
         database.execute("CREATE TEMP TABLE dropped (_row BIGINT)")
+        database.execute("CREATE TEMP TABLE clashes (_row BIGINT, same VARCHAR)")
         database.execute("CREATE TEMP VIEW fresh AS SELECT * FROM staged ANTI JOIN dropped USING (_row)")
-        self._drop_repeated(database)
 
     def _drop_repeated(self, database: duckdb.DuckDBPyConnection) -> None:
         """Of equal keys within the import keep the first (append-only) or the last."""
-        latest = "" if self.table.append_only else "DESC"
+        order = "_row" if self.table.append_only else "_row DESC"
         database.execute(f"CREATE TEMP TABLE twice AS SELECT hash({self._keys}) AS h FROM staged GROUP BY h HAVING count(*) > 1")
         if _count(database, "twice"):
-            numbered = (
-                f"SELECT _row, row_number() OVER (PARTITION BY {self._keys} ORDER BY _row {latest}) AS n FROM staged WHERE hash({self._keys}) IN (FROM twice)"
+            first = ", ".join(f"first_value({quoted(name)}) OVER w AS _{name}" for name in self.table.same) or "NULL"
+            other = " OR ".join(f"_{name} <> {quoted(name)}" for name in self.table.same) or "false"
+            repeats = f"SELECT *, row_number() OVER w AS n, {first} FROM fresh WHERE hash({self._keys}) IN (FROM twice)"
+            database.execute(
+                f"""CREATE TEMP TABLE repeated AS SELECT _row, {other} AS other, {f"_{self.table.same[0]}" if self.table.same else "NULL"} AS same
+                FROM ({repeats} WINDOW w AS (PARTITION BY {self._keys} ORDER BY {order})) WHERE n > 1"""
             )
-            database.execute(f"INSERT INTO dropped SELECT _row FROM ({numbered}) WHERE n > 1")
+            database.execute("INSERT INTO clashes SELECT _row, same FROM repeated WHERE other")
+            database.execute("INSERT INTO dropped SELECT _row FROM repeated")
         database.execute("DROP TABLE twice")
 
     def _drop_known(self, database: duckdb.DuckDBPyConnection) -> Counts:
-        """Append-only: drop what is already stored, whatever else the row says."""
+        """Append-only: drop what is already stored, whatever else the row says; what is another thing by a known key clashes."""
         hashed = f"SELECT hash({self._keys}) AS h FROM"
         database.execute(f"CREATE TEMP TABLE known AS SELECT DISTINCT h FROM ({hashed} staged) SEMI JOIN ({hashed} existing) USING (h)")
         if _count(database, "known"):
-            near = f"WHERE hash({self._keys}) IN (FROM known)"
-            database.execute(
-                f"INSERT INTO dropped SELECT _row FROM (FROM fresh {near}) SEMI JOIN (SELECT {self._keys} FROM existing {near}) USING ({self._keys})"
-            )
+            near, same = f"WHERE hash({self._keys}) IN (FROM known)", ", ".join(map(quoted, (*self.table.key, *self.table.same)))
+            database.execute(f"INSERT INTO dropped SELECT _row FROM (FROM fresh {near}) SEMI JOIN (SELECT {same} FROM existing {near}) USING ({same})")
+            if self.table.same and _count(database, f"fresh {near}"):
+                there = f"SELECT {self._keys}, {quoted(self.table.same[0])} AS _same FROM existing {near}"
+                database.execute(
+                    f"INSERT INTO clashes SELECT _row, any_value(_same) FROM (FROM fresh {near}) JOIN ({there}) USING ({self._keys}) GROUP BY _row"
+                )
+                database.execute("INSERT INTO dropped SELECT _row FROM clashes")
+        self._drop_repeated(database)
         database.execute("CREATE TEMP VIEW outgoing AS FROM fresh")
-        duplicate = _count(database, "dropped")
-        return Counts(stored=self.rows - duplicate, duplicate=duplicate, updated=0)
+        dropped, clashes = _count(database, "dropped"), self._clashes(database)
+        return Counts(stored=self.rows - dropped, duplicate=dropped - len(clashes), updated=0, clashes=clashes)
+
+    def _clashes(self, database: duckdb.DuckDBPyConnection) -> pa.Table:
+        rows = database.execute("SELECT _row, same FROM clashes ORDER BY _row").fetchall()
+        return pa.table({"row": pa.array([row for row, _ in rows], pa.int64()), "same": pa.array([same for _, same in rows], pa.string())})
 
     def _drop_same(self, database: duckdb.DuckDBPyConnection) -> Counts:
         """Drop, of replaceable rows, what is stored with the same content; the rest stands in for the stored row of its key."""
+        self._drop_repeated(database)
         same = " AND ".join(f"new.{quoted(name)} IS NOT DISTINCT FROM old.{quoted(name)}" for name in self.schema.names)
         joined = f"fresh AS new JOIN existing AS old USING ({self._keys})"
         database.execute(f"CREATE TEMP TABLE kept AS SELECT new._row FROM {joined} WHERE {same}")
@@ -148,7 +168,7 @@ class Staging:
         names = ", ".join(map(quoted, self.schema.names))
         database.execute(f"CREATE TEMP VIEW outgoing AS SELECT {names} FROM fresh UNION ALL SELECT {names} FROM existing ANTI JOIN fresh USING ({self._keys})")
         duplicate = _count(database, "dropped")
-        return Counts(stored=self.rows - duplicate - updated, duplicate=duplicate, updated=updated)
+        return Counts(stored=self.rows - duplicate - updated, duplicate=duplicate, updated=updated, clashes=self._clashes(database))
 
 
 def sorted_by(table: Table) -> tuple[str, ...]:

@@ -61,6 +61,8 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     append_only: bool = True
+    same: tuple[str, ...] = ()
+    """What a row has to share with another of its key, to be a duplicate of it and no other thing by the same name (append-only)."""
     ledger: bool = False
     """Whether its rows are events of the ledger in the database, not of a Delta table."""
 
@@ -79,7 +81,7 @@ INTERACTIONS = Table(
     "What people did with the organisation, and what it sent them.",
     ("interaction_id",),
     (
-        Column("interaction_id", "text", "unique id of the interaction in its source"),
+        Column("interaction_id", "text", "unique id of the interaction, over all sources: where sources count from 1 each, put a prefix before it"),
         _PERSON,
         Column("occurred_at", "time", "when it happened", unit="UTC"),
         Column("received_at", "time", "when this organisation came to know of it", unit="UTC", default="occurred_at"),
@@ -95,6 +97,7 @@ INTERACTIONS = Table(
         Column("message_id", "text", "the message it belongs to", nullable=True),
         Column("batch_id", "text", "the sending or import batch", nullable=True),
     ),
+    same=("source_id", "person_id", "occurred_at"),
 )
 PEOPLE = Table(
     "people",
@@ -258,6 +261,7 @@ Under the European packs and that of the United Kingdom nobody may be scored who
 def _described(table: Table) -> str:
     key = ", ".join(f"`{name}`" for name in table.key)
     repeated = "is left out as a duplicate" if table.append_only else "replaces it when anything differs"
+    repeated += f", and is refused where its {', '.join(f'`{name}`' for name in table.same[:-1])} or `{table.same[-1]}` is another" if table.same else ""
     lines = [
         f"## {table.name}\n",
         f"{table.meaning} Key: {key}; a row whose key is already there {repeated}.\n",

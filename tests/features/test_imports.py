@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -90,6 +91,66 @@ def test_new_rows_are_added_as_one_version_and_the_first_of_equal_keys_stays(wor
     assert (counts(summary), summary.version) == ((3, 1, 2, 0, 0), 1)
     stored = history(workspace).read("interactions").select(["interaction_id", "value"]).to_pylist()
     assert {row["interaction_id"]: row["value"] for row in stored} == {"i1": 5.0, "i2": 5.0, "i3": 1.0}
+
+
+def test_an_id_that_is_another_interaction_s_is_refused_and_listed(workspace, tmp_path):
+    first = write_csv(tmp_path / "van.csv", [interaction(number, source_id="van") for number in range(1, 6)])
+    assert counts(import_files(workspace, "interactions", [first], now=NOW)) == (5, 5, 0, 0, 0)
+    others = [
+        interaction(1, source_id="shop"),
+        interaction(9, kind="gfit", source_id="shop"),
+        interaction(2, source_id="van"),
+        interaction(3, person_id="van:99", source_id="van"),
+        interaction(4, occurred_at="2025-02-01T00:00:00Z", source_id="van"),
+        interaction(5, value="7", topic="climate", source_id="van"),
+        interaction(7, source_id="shop"),
+        interaction(7, source_id="shop"),
+        interaction(7, source_id="Jan Peeters"),
+        interaction(8, source_id="Jan Peeters"),
+    ]
+    more = write_csv(tmp_path / "shop.csv", [interaction(8, source_id="shop")])
+    summary = import_files(workspace, "interactions", [write_csv(tmp_path / "others.csv", others), more], now=NOW)
+    assert counts(summary) == (11, 2, 3, 0, 6)
+    hint = "its source, person or time differ. Where each source counts from 1, give its ids a prefix"
+    told = [(Path(row["file"]).name, row["line"], row["reason"].removesuffix(hint)) for row in rejects(summary) if row["column"] == "interaction_id"]
+    assert told == [
+        ("others.csv", "2", "is already the id of another interaction, of source 'van': "),
+        ("others.csv", "5", "is already the id of another interaction, of source 'van': "),
+        ("others.csv", "6", "is already the id of another interaction, of source 'van': "),
+        ("others.csv", "10", "is already the id of another interaction, of source 'shop': "),
+        ("shop.csv", "2", "is already the id of another interaction: "),
+    ], "a source that looks like no id is not repeated"
+    assert sorted(history(workspace).read("interactions").column("interaction_id").to_pylist()) == [f"i{number}" for number in (1, 2, 3, 4, 5, 7, 8)]
+    again = import_files(workspace, "interactions", [tmp_path / "others.csv", more], now=NOW)
+    assert (counts(again), again.version) == ((11, 0, 5, 0, 6), summary.version)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_clashes_are_those_of_plain_counting(workspace, tmp_path, seed):
+    random = np.random.default_rng(seed)
+    rows = [
+        interaction(
+            int(random.integers(1, 12)), source_id=f"s{random.integers(2)}", person_id=f"van:{random.integers(2)}", kind=str(random.choice(["gift", "?"]))
+        )
+        for _ in range(40)
+    ]
+    known, wanted = {}, []
+    for begin in (0, 15, 30):
+        part, clashes, stored, bad = rows[begin : begin + 15], [], 0, 0
+        path = write_csv(tmp_path / f"{begin}.csv", part)
+        good = [(line, row) for line, row in enumerate(part, 2) if row["kind"] != "?"]
+        bad = len(part) - len(good)
+        for line, row in sorted(good, key=lambda one: one[1]["interaction_id"] not in known):
+            same = (row["source_id"], row["person_id"])
+            if row["interaction_id"] not in known:
+                known[row["interaction_id"]], stored = same, stored + 1
+            elif known[row["interaction_id"]] != same:
+                clashes.append(line)
+        wanted.append((len(part), stored, len(good) - stored - len(clashes), 0, bad + len(clashes)))
+        summary = import_files(workspace, "interactions", [path], now=NOW)
+        assert counts(summary) == wanted[-1]
+        listed = [int(row["line"]) for row in rejects(summary) if row["column"] == "interaction_id"] if summary.rejects_file else []
+        assert sorted(listed) == sorted(clashes)
 
 
 def test_people_are_replaced_and_the_last_of_equal_keys_wins(workspace, tmp_path):
@@ -253,10 +314,11 @@ def test_every_format_gives_the_same_table(fresh, rows):
         summaries.append(counts(summary))
         tables.append(history(workspace).read("interactions"))
     assert tables[0] == tables[1] == tables[2]
-    assert summaries[0] == summaries[1] == summaries[2] == (len(rows), len({row["interaction_id"] for row in rows}), len(rows) - tables[0].num_rows, 0, 0)
     firsts = {}
     for row in rows:
         firsts.setdefault(row["interaction_id"], row)
+    clashes = sum(any(row[name] != firsts[row["interaction_id"]][name] for name in TABLES["interactions"].same) for row in rows)
+    assert summaries[0] == summaries[1] == summaries[2] == (len(rows), len(firsts), len(rows) - len(firsts) - clashes, 0, clashes)
     assert {row["interaction_id"]: {name: row[name] for name in FIELDS} for row in tables[0].to_pylist()} == firsts
 
 
