@@ -7,9 +7,11 @@ hold anything once columns have slipped, a person's name or e-mail address too.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +77,17 @@ class Faults:
         lines_ = np.concatenate(self._lines) if self._lines else np.empty(0, dtype=np.int64)
         table = pa.table([pa.array(lines_), pa.array(columns, pa.string()), pa.array(reasons, pa.string())], schema=FAULT_SCHEMA)
         return table.take(pa.array(np.argsort(lines_, kind="stable")))
+
+
+def path_words(path: Path) -> str:
+    r"""Return a path for a message, as one line of text: bytes that are no UTF-8, and control characters, as `\xe9`."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
+
+
+def is_text(path: Path) -> bool:
+    """Return whether a path is in UTF-8, as everything that tables and databases hold has to be."""
+    return os.fsencode(path) == str(path).encode("utf-8", "replace")
 
 
 @lru_cache(maxsize=4096)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import tomllib
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from features.faults import did_you_mean
+from features.faults import did_you_mean, is_text, path_words
 from features.permission.retention import Retention
 from features.permission.settings import PermissionFault, PermissionSettings, parse_permission
 from features.vocabulary import Frozen, Language, Vocabulary, VocabularyError, parse_vocabulary
@@ -72,6 +73,7 @@ class Workspace:
     def open(cls, root: str | Path) -> Workspace:
         """Return the workspace in `root`. Raises WorkspaceError or VocabularyError, which say what to mend."""
         root = Path(root).resolve()
+        _check_place(root)
         path = root / "audience.toml"
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -171,9 +173,10 @@ class Workspace:
 def create(folder: str | Path) -> Path:
     """Write a commented `audience.toml` into a new or empty folder; returns its path.
 
-    Raises WorkspaceError when the folder holds anything: an organisation's words are never overwritten.
+    Raises WorkspaceError when the folder holds anything: an organisation's words are never overwritten; and for a name that tables cannot lie under.
     """
     folder = Path(folder)
+    _check_place(folder.resolve())
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise WorkspaceError(f"{folder} is not empty: name a new or an empty folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -185,6 +188,19 @@ def create(folder: str | Path) -> Path:
 _STARTER = Path(__file__).with_name("starter.toml")
 _OWN = {"workspace", "audit", "aggregates", "exports", "permission", "uses", "notices", "processing", "retention", "training"}
 _TABLES = _OWN | {"features", "kinds", "channels", "topics", "attributes", "source_types", "experiments"}
+
+
+_NO_PLACE = re.compile(r"%[0-9A-Fa-f]{2}|\\|[\x00-\x1f\x7f]")
+"""What Delta Lake reads as something else in the name of a folder: `%20` as a space, so that it looks into a neighbour's folder, and `\\` as `/`."""
+
+
+def _check_place(root: Path) -> None:
+    """Raise WorkspaceError, before anything is written, for a folder that stored tables cannot lie under."""
+    found = _NO_PLACE.search(str(root))
+    if found is None and is_text(root):
+        return
+    what = f"{found[0]!r}" if found else "what is not in UTF-8"
+    raise WorkspaceError(f"{path_words(root)}: the names of a workspace's folder, and of those above it, cannot hold {what}: rename the folder")
 
 
 def _check_channels(permission: PermissionSettings, vocabulary: Vocabulary) -> None:

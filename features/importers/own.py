@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from features.checks import Checks
-from features.faults import ImportFault
+from features.faults import ImportFault, path_words
 from features.importers.columnar import columnar
 from features.importers.delimited import delimited
 from features.importers.ndjson import ndjson
@@ -87,4 +87,4 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except ImportFault as fault:
-        raise ImportFault(f"{path}: {fault}", [replace(one, file=str(path)) for one in fault.special]) from None
+        raise ImportFault(f"{path_words(path)}: {fault}", [replace(one, file=str(path)) for one in fault.special]) from None

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from features.faults import Faults, ImportFault
+from features.faults import Faults, ImportFault, is_text
 
 BLOCK = 4 << 20
 """Bytes read at a time: about 25,000 rows."""
@@ -45,6 +45,8 @@ class Source:
     """An opened file. Raises ImportFault, without the file's name, for what is no text, is cut off or cannot be opened."""
 
     def __init__(self, path: Path) -> None:
+        if not is_text(path):
+            raise ImportFault("has a name, or lies in a folder with a name, that is not in UTF-8: rename it")
         try:
             self._file = pa.OSFile(str(path))
         except (OSError, pa.ArrowException) as error:

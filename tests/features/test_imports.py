@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -193,6 +194,15 @@ def test_bad_rows_are_listed_by_place_and_reason_only(workspace, tmp_path):
         f"why rows were rejected: {summary.rejects_file}",
         "1 rows of a source that is not in the table sources (s): import sources, or see why one was refused",
     ]
+
+
+def test_a_file_whose_name_is_not_in_utf_8_is_refused_before_anything_is_read(workspace, tmp_path):
+    good, bad = write_csv(tmp_path / "a.csv", [interaction(1)]), tmp_path / os.fsdecode(b"caf\xe9.csv")
+    bad.write_bytes(good.read_bytes())
+    with pytest.raises(ImportFault, match=r"caf\\xe9.csv: has a name, or lies in a folder with a name, that is not in UTF-8: rename it") as told:
+        import_files(workspace, "interactions", [good, bad], now=NOW)
+    str(told.value).encode("utf-8")
+    assert history(workspace).version("interactions") == -1
 
 
 def test_two_imports_at_one_moment_keep_both_rejects(workspace, tmp_path):

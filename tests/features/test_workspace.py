@@ -3,8 +3,11 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow as pa
 import pytest
 
+from features.history import History
+from features.tables import TABLES, arrow_schema
 from features.workspace import VocabularyError, Workspace, WorkspaceError, create
 
 WORDS = '[kinds.gift]\ndirection = "in"\nen = "gift"\n[channels.door]\nen = "door"\n'
@@ -27,6 +30,41 @@ def write(tmp_path):
         return tmp_path
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (b"a%20b", "a%20b/inner: .* cannot hold '%20': rename"),
+        (b"a\\b", r"cannot hold '\\\\': rename"),
+        (b"a\nb", r"a\\x0ab.* cannot hold '\\n'"),
+        (b"caf\xe9", r"caf\\xe9/inner: .* not in UTF-8"),
+    ],
+)
+def test_a_folder_that_tables_cannot_lie_under_is_refused(tmp_path, name, words):
+    root = tmp_path / os.fsdecode(name) / "inner"
+    root.mkdir(parents=True)
+    with pytest.raises(WorkspaceError, match=words):
+        create(root)
+    assert not list(root.iterdir())
+    (root / "audience.toml").write_text(NAMED)
+    with pytest.raises(WorkspaceError, match=words) as told:
+        Workspace.open(root)
+    assert str(told.value).encode("utf-8").isascii(), "it can be printed anywhere"
+
+
+@pytest.mark.parametrize("name", ["a b", "100%", "50%off", "café", "a#b", "x=y", "a?b*[c]"])
+def test_other_names_of_folders_will_do(tmp_path, name):
+    root = tmp_path / name
+    create(root)
+    (root / "audience.toml").write_text(NAMED)
+    workspace = Workspace.open(root)
+    history = History(workspace.tables, workspace.vocabulary)
+    schema = arrow_schema(TABLES["people"], workspace.vocabulary)
+    person = {"person_id": "van:1", "status": "member", "source_id": "s"}
+    history.append("people", [pa.RecordBatch.from_pylist([{column: person.get(column) for column in schema.names}], schema)])
+    assert history.read("people").column("person_id").to_pylist() == ["van:1"]
+    assert history.delete_people(["van:1"])["people"] == 1
 
 
 def test_everything_stands_in_the_folder(write):
