@@ -214,13 +214,22 @@ class History:
         return version + 1
 
     def replace(self, table: str, removed: Sequence[str], adds: list[AddAction], replaced: dict[str, str | None]) -> None:
-        """Commit the removal of `removed` files for `adds`; `replaced` says which file stands for which, in past versions too."""
+        """Commit the removal of `removed` files for `adds`; `replaced` says which file stands for which, in past versions too.
+
+        Raises HistoryError where it cannot be committed: the table is as it was.
+        """
         stored = self._delta(table)
         if stored is None:
             return
         actions = [RemoveAction(path, True, 0, None, {}) for path in removed]  # noqa: FBT003  data_change, by position only
         properties = CommitProperties(custom_metadata={"replaced": json.dumps(replaced)}, max_commit_retries=0)
-        stored.create_write_transaction([*actions, *adds], "append", stored.schema(), commit_properties=properties)
+        try:
+            stored.create_write_transaction([*actions, *adds], "append", stored.schema(), commit_properties=properties)
+        except DeltaError as error:
+            words = (
+                f"the deletion could not be committed ({type(error).__name__}), and the rows are still there: is there room on the disk, or did another program"
+            )
+            raise HistoryError(f"{table}: {words} write the table? Do it again") from error
 
     def move_in(self, table: str, version: int, out: Path, written: dict[str, int]) -> list[AddAction]:
         """Move a folder of Parquet files to its place as `version`; returns what the log is told of each: path, size, rows."""

@@ -33,7 +33,8 @@ NEVER = 2**62
 _TOTAL_LIMIT = 2**62
 _PER_UNIT = 1.0 / VALUE_RESOLUTION
 _TOPIC_BITS = 10
-"""Room for a topic's number beside an age in one integer: 1,023 topics, ages below 285 years."""
+_AGE_LIMIT = 2 ** (63 - _TOPIC_BITS)
+"""Room for a topic's number beside an age in one integer: 1,023 topics (`catalogue.MOST_TOPICS`), 285 years; longer histories are sorted twice."""
 
 
 class Batch(NamedTuple):
@@ -182,19 +183,35 @@ def _unanswered(out: Any, mine: Any, batch: Batch, plan: Reduction, answered: An
 def _switches(out: Any, mine: Any, batch: Batch, plan: Reduction) -> None:
     if plan.switches < 0:
         return
-    n = 0
+    n, furthest = 0, 0
     events = np.empty(mine.size, dtype=np.int64)
     for i in mine:
         topic = plan.sequence[batch.cell[i] // plan.n_buckets]
         if topic > 0:
             events[n] = (-batch.age[i] << _TOPIC_BITS) + topic
+            furthest = max(furthest, batch.age[i])
             n += 1
-    ordered = np.sort(events[:n])
+    fits = furthest < _AGE_LIMIT
+    ordered = np.sort(events[:n]) if fits else _topics_by_time(mine, batch, plan, n)
     changes = 0
     for i in range(1, n):
-        if ordered[i] & ((1 << _TOPIC_BITS) - 1) != ordered[i - 1] & ((1 << _TOPIC_BITS) - 1):
+        if (ordered[i] & ((1 << _TOPIC_BITS) - 1) != ordered[i - 1] & ((1 << _TOPIC_BITS) - 1)) if fits else (ordered[i] != ordered[i - 1]):
             changes += 1
     out[plan.switches] = np.float32(changes)
+
+
+@numba.njit(nogil=True, cache=True)
+def _topics_by_time(mine: Any, batch: Batch, plan: Reduction, n: int) -> Any:
+    """Return the topics of the n answers, the oldest first, those of one time by number."""
+    topics, ages = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    n = 0
+    for i in mine:
+        topic = plan.sequence[batch.cell[i] // plan.n_buckets]
+        if topic > 0:
+            topics[n], ages[n] = topic, batch.age[i]
+            n += 1
+    by_topic = np.argsort(topics, kind="mergesort")
+    return topics[by_topic[np.argsort(-ages[by_topic], kind="mergesort")]]
 
 
 @numba.njit(nogil=True, cache=True)

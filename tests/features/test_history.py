@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from features import erasure, staging
 from features.history import History, HistoryError, folder_of
@@ -185,6 +186,21 @@ def test_someone_else_at_the_same_version_is_an_error(history):
     with pytest.raises(HistoryError, match="already being written"):
         history.append("interactions", elsewhere())
     assert ids(history.read("interactions")) == ["a"]
+
+
+def test_a_deletion_that_cannot_be_committed_is_told_and_can_be_done_again(history, monkeypatch):
+    history.append("interactions", [interactions(history, a="van_1", b="van_2")])
+
+    def refused(*_, **__):
+        raise DeltaError("Generic LocalFileSystem error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(DeltaTable, "create_write_transaction", refused)
+        with pytest.raises(HistoryError, match=r"interactions: the deletion could not be committed \(DeltaError\), and the rows are still there.* Do it again"):
+            history.delete_people(["van:1"])
+    assert ids(history.read("interactions")) == ["a", "b"]
+    assert history.delete_people(["van:1"])["interactions"] == 1
+    assert ids(history.read("interactions")) == ["b"]
 
 
 def test_deleted_people_are_gone_from_every_version_and_from_the_disk(history):

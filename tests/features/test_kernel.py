@@ -1,5 +1,6 @@
 """The reductions are exact: the order of interactions changes no bit, and what cannot be exact is refused."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -141,3 +142,21 @@ def test_a_count_that_float32_does_not_hold_is_refused():
     assert kernel._finish.py_func(out, np.zeros(PLAN.accumulated.size, np.int64), PLAN) == kernel.COUNT_TOO_LARGE
     out[:] = 0
     assert kernel._finish.py_func(out, np.zeros(PLAN.accumulated.size, np.int64), PLAN) == kernel.FINE
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from([1, DAY, 250, 290, 560, 600, 8000]).map(lambda one: one * 366 * DAY if 1 < one < DAY else one)), max_size=8
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_topics_change_as_often_as_in_plain_order_however_long_ago(answers):
+    items = [(0, "gift", topic, age, np.nan, 0, 0) for topic, age in answers]
+    ordered = [topic for topic, _ in sorted(answers, key=lambda one: (-one[1], one[0])) if topic < len(WORDS.topics)]
+    changes = sum(before != after for before, after in itertools.pairwise(ordered))
+    assert finished(items)[0, NAMES["switches|kind=any-engagement|channel=any|topic=any-topic"]] == changes
+
+
+def test_a_switch_285_years_ago_counts():
+    items = [(0, "gift", topic, age * 366 * DAY, np.nan, 0, 0) for topic, age in ((0, 1), (1, 300), (0, 400), (0, 570), (1, 600))]
+    assert finished(items)[0, NAMES["switches|kind=any-engagement|channel=any|topic=any-topic"]] == 3
