@@ -11,6 +11,11 @@ def arm_key(arm: str) -> str:
     return re.sub(r"[^a-z0-9_]", "_", arm.lower())
 
 
+def persuadability_model(experiment: str, arm: str) -> str:
+    """Return the registered name of the model of an experiment's arm, `persuadability.EXPERIMENT.ARM`, by which training registers and the service finds."""
+    return f"persuadability.{experiment}.{arm_key(arm)}"
+
+
 def arms_alike(arms: Sequence[str]) -> tuple[str, ...]:
     """Return the first arms, in their order, whose models would have the same name; nothing where each has its own."""
     for arm in arms:

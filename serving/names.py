@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from features.arms import arm_key
+from features.arms import persuadability_model
 from features.vocabulary import Vocabulary
 
 AFFINITY_MODEL = "affinity"
@@ -35,11 +35,6 @@ def workspace_scores(vocabulary: Vocabulary) -> dict[str, ScoreName]:
         if arm != experiment.control
     ]
     return {score.name: score for score in [*topics, *arms]}
-
-
-def persuadability_model(experiment: str, arm: str) -> str:
-    """Return the registered name of an arm's model: the arm's letters in lower case, anything else as `_`."""
-    return f"persuadability.{experiment}.{arm_key(arm)}"
 
 
 def expand(asked: Sequence[str], known: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from features.arms import persuadability_model
 from features.catalogue import special_attributes
 from features.workspace import Workspace
 from models import artefact
@@ -34,7 +35,7 @@ from training.gates import Findings, GateLine, gate_lines
 from training.learning import learning_curve
 from training.plan import analysis_follows, read_plan
 from training.reference import REFERENCE, Reference, make_reference, reference_of
-from training.registry import CARD, FINDINGS, UPLIFT, RegistryError, champion, champion_folder, persuadability_name
+from training.registry import CARD, FINDINGS, UPLIFT, RegistryError, champion, champion_folder
 from training.snapshots import AffinityDataset, Side, SnapshotError, affinity_dataset, parents_of
 from training.tracking import MODEL_FOLDER, OpenRun, Tracking
 from training.trials import TrialDataset, experiment_rows, trial_datasets
@@ -247,7 +248,7 @@ def _train_arm(
     progress: Progress,
 ) -> TrainedRun:
     """Train, evaluate and register the model of one arm; `told` are `design` and `messages`, found once for all arms, as findings hold them."""
-    name = persuadability_name(dataset.experiment.id, dataset.arm)
+    name = persuadability_model(dataset.experiment.id, dataset.arm)
     with tracking.run(name, tags=_tags(workspace, "persuadability", now)) as run:
         model = Persuadability(random_state=config.seed).set_params(**config.model)
         run.parameters(parameters(config) | _resolved(model) | {"now": now.isoformat(), "experiment": dataset.experiment.id, "arm": dataset.arm})

@@ -19,7 +19,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from features.arms import arm_key
 from features.workspace import Workspace
 from models import artefact
 from models.artefact import ArtefactError
@@ -57,11 +56,6 @@ class Promotion:
         if self.withdrawn is not None:
             verdict = f"is refused, and version {self.withdrawn} is withdrawn: it had passed on fewer or other outcomes. The average effect is served instead"
         return "\n".join([f"{self.name} version {self.version} {verdict}", *(f"  {line}" for line in self.lines)])
-
-
-def persuadability_name(experiment: str, arm: str) -> str:
-    """Return the registered name of an arm's model: the arm in lower case, anything but a-z, 0-9 and _ as `_`."""
-    return f"persuadability.{experiment}.{arm_key(arm)}"
 
 
 def promote(workspace: Workspace, name: str, version: int | None = None, *, now: datetime) -> Promotion:

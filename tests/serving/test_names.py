@@ -1,6 +1,6 @@
 import pytest
 
-from serving.names import closest, expand, persuadability_model, workspace_scores
+from serving.names import closest, expand, workspace_scores
 
 KNOWN = ["affinity:housing", "affinity:schools", "persuadability:rent:story", "persuadability:rent:figures", "persuadability:door:visit"]
 
@@ -17,10 +17,6 @@ def test_every_score_of_the_workspace(made):
     ]
     assert names["affinity:schools"].model == "affinity"
     assert names["persuadability:rent:story"].model == "persuadability.rent.story"
-
-
-def test_arms_become_registered_names():
-    assert persuadability_model("rent", "Civic Duty-2") == "persuadability.rent.civic_duty_2"
 
 
 @pytest.mark.parametrize(

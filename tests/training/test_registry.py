@@ -14,7 +14,7 @@ from serving import refusal
 from serving.refusal import load_refusal, refusal_code, refused_words
 from training import registry
 from training.gates import Findings
-from training.registry import RegistryError, champion_digest, champion_folder, list_models, logged_findings, persuadability_name, promote
+from training.registry import RegistryError, champion_digest, champion_folder, list_models, logged_findings, promote
 from training.tracking import Tracking, TrackingError
 from training.trained_models import trained_models
 
@@ -350,10 +350,6 @@ def test_names_that_are_no_folder_or_not_there(workspace):
             promote(workspace, name, now=NOW)
     with pytest.raises(TrackingError, match="audience train"):
         promote(workspace, "affinity", now=NOW)
-
-
-def test_arms_become_names():
-    assert persuadability_name("story", "Tenant's Letter") == "persuadability.story.tenant_s_letter"
 
 
 def test_a_champion_that_is_promoted_again_is_there_at_every_moment(workspace, register, monkeypatch):
