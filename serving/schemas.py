@@ -14,6 +14,9 @@ from features.vocabulary import Language
 MOST_PEOPLE = 1000
 MOST_SCORES = 200
 MOST_REASONS = 20
+MOST_ANSWERED, MOST_EXPLAINED = 50_000, 5_000
+"""Scores of one answer, people times names, and those of an answer with reasons. 1,800 of a small model took .1 s of one core and 1 MB without reasons,
+1.0 s and 9 MB with twenty each."""
 
 Person = Annotated[str, Field(min_length=1, max_length=319, description="a person's id, as `system:id`", examples=["van:123"])]
 ScoreName = Annotated[
@@ -46,9 +49,15 @@ class ScoreRequest(BaseModel):
     )
 
     people: list[Person] = Field(min_length=1, max_length=MOST_PEOPLE, description="person ids; the answer keeps their order")
-    scores: list[ScoreName] = Field(min_length=1, max_length=MOST_SCORES)
+    scores: list[ScoreName] = Field(min_length=1, max_length=MOST_SCORES, description=f"names; people times scores are at most {MOST_ANSWERED:,}")
     use: Use = Field(description="what the scores are for; it is decided on, for each person, before anything is worked out")
-    explain: int = Field(default=0, ge=0, le=MOST_REASONS, strict=True, description="how many reasons each score comes with; 0 for none")
+    explain: int = Field(
+        default=0,
+        ge=0,
+        le=MOST_REASONS,
+        strict=True,
+        description=f"how many reasons each score comes with; 0 for none. With reasons, at most {MOST_EXPLAINED:,} scores (people times scores) are answered",
+    )
     language: Language | None = Field(default=None, description="the language of reasons and of refusals; by default the workspace's")
     individual: bool = Field(
         default=False,

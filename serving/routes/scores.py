@@ -13,7 +13,8 @@ from serving.audit import UNKNOWN_SCORE, Answer
 from serving.body import body
 from serving.described import body_of, problems
 from serving.keys import Key
-from serving.schemas import SCORE_ANSWER, ScoreAnswer, ScoreRequest
+from serving.problems import Problem
+from serving.schemas import MOST_ANSWERED, MOST_EXPLAINED, SCORE_ANSWER, ScoreAnswer, ScoreRequest
 from serving.scorer import asked_names
 from serving.server import server_of
 
@@ -30,7 +31,9 @@ def post_scores(request: Request, key: Annotated[Key, Depends(require("scores"))
     """Score people for a use: each with value, interval, band, model and reasons, or the code of what forbids it. In the audit log before it leaves."""
     server = server_of(request)
     loaded = server.reloader.current
-    known = [name for name in asked_names(loaded, asked.scores) if name in loaded.scores]
+    names = asked_names(loaded, asked.scores)
+    _check_size(asked, len(names))
+    known = [name for name in names if name in loaded.scores]
 
     def made() -> tuple[ScoreAnswer, Answer]:
         answer = answer_scores(server, loaded, asked)
@@ -40,3 +43,13 @@ def post_scores(request: Request, key: Annotated[Key, Depends(require("scores"))
 
     answer = recorded(server, made)
     return Response(SCORE_ANSWER.dump_json(answer), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _check_size(asked: ScoreRequest, names: int) -> None:
+    """Raise Problem where the answer would hold more scores than one request may ask for: others wait meanwhile, and it is made in memory."""
+    wanted, most = len(asked.people) * names, MOST_EXPLAINED if asked.explain else MOST_ANSWERED
+    if wanted <= most:
+        return
+    fewer = f"ask for at most {max(1, most // names)} people at a time, for fewer scores{', or without reasons (`explain` 0)' if asked.explain else ''}"
+    words = f"{len(asked.people)} people times {names} scores are {wanted}; an answer {'with reasons ' if asked.explain else ''}holds at most {most} of them"
+    raise Problem("request_invalid", "The fields in `errors` cannot be used.", errors=[{"field": "people", "message": f"{words}: {fewer}"}])

@@ -5,6 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from serving.routes import scores as route
+from serving.schemas import MOST_ANSWERED, MOST_EXPLAINED, MOST_PEOPLE
+
 
 def values(answer, position=0):
     return [person["scores"][position]["value"] for person in answer.json()["results"]]
@@ -53,6 +56,28 @@ def test_explanations_of_an_uplift_add_up_in_percentage_points(served, made):
     assert why["base"] + math.fsum(part["contribution"] for part in why["reasons"]) + why["rest"] == pytest.approx(why["margin"], abs=1e-9)
     assert why["margin"] == pytest.approx(score["value"], abs=1e-9)
     assert score["value"] == made.story.predict_uplift(made.vectors.frame().loc[["van:0001"]])[0] * 100
+
+
+@pytest.mark.parametrize(("explain", "most"), [(0, "MOST_ANSWERED"), (3, "MOST_EXPLAINED")])
+def test_what_would_keep_the_server_busy_is_refused_with_what_will_do(served, monkeypatch, explain, most):
+    people = [f"van:{number:04d}" for number in range(40)]
+    monkeypatch.setattr(route, most, 119)
+    answer = served.ask(people, ["affinity:*"], explain=explain)
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
+    (fault,) = answer.json()["errors"]
+    with_reasons, without = ("with reasons ", ", or without reasons (`explain` 0)") if explain else ("", "")
+    assert fault == {
+        "field": "people",
+        "message": f"40 people times 3 scores are 120; an answer {with_reasons}holds at most 119 of them: "
+        f"ask for at most 39 people at a time, for fewer scores{without}",
+    }
+    assert served.ask(people[:39], ["affinity:*"], explain=explain).status_code == 200
+    assert served.ask(people, ["affinity:housing", "affinity:schools"], explain=explain).status_code == 200
+
+
+def test_the_limits_let_the_usual_through():
+    assert MOST_PEOPLE * 50 <= MOST_ANSWERED
+    assert MOST_PEOPLE * 5 <= MOST_EXPLAINED
 
 
 DIFFERENCE = {"en": "difference", "fr": "différence", "nl": "verschil"}
