@@ -17,7 +17,7 @@ from models.columns import frame_matrix
 from models.metrics import Estimate
 from models.nuisance import CONTROL, Progress, Trial, arm_scores, cross_fit
 from models.persuadability import Persuadability, canonical_trial, checked_outcome
-from models.uplift_evaluation import CROSS_FITTING, held_out_uplift
+from models.uplift_evaluation import CROSS_FITTING, critical, held_out_uplift, least_units
 from models.uplift_metrics import average_effect
 
 Floats = NDArray[np.float64]
@@ -33,7 +33,8 @@ class Messages(BaseEstimator):
     Each message is a contrast with control, learned by `Persuadability` from outcome models that all contrasts share. Published evidence says that
     choosing the better message beats choosing the person; so the best message on average comes first, and a choice by person is made only
     where, out of fold, it is shown to do better: the message of the highest predicted uplift τ*, shrunk by what the other folds say, against the
-    message that was best in the other folds, paired on doubly robust scores, one-sided at ALPHA, the standard error times √2 (`docs/decisions/0002`).
+    message that was best in the other folds, paired on doubly robust scores, one-sided at ALPHA, the standard error times √2 (`docs/decisions/0002`),
+    by Student's t with the units of the smallest arm (0008).
     To send nothing is a choice like any other: for a person whose uplifts are all negative, and for all where even the best message is shown to do harm.
 
     Parameters
@@ -150,7 +151,7 @@ class Messages(BaseEstimator):
         chosen, single = _choices(effects, raw, trial)
         rows, offered = np.arange(len(effects)), _with_none(effects)
         self.by_person_ = average_effect(offered[rows, chosen] - offered[rows, single], **shared)
-        bound = self.by_person_.value - _Z * CROSS_FITTING * self.by_person_.se
+        bound = self.by_person_.value - critical(ALPHA, least_units(trial.arm, trial.groups)) * CROSS_FITTING * self.by_person_.se
         self.personal_ = bool(self.by_person_.se > 0 and bound > 0)
 
 
@@ -172,7 +173,6 @@ def choice_words(
 
 
 _ROUNDING = 1e-6
-_Z = float(stats.norm.ppf(1 - ALPHA))
 _LEAD_Z = float(stats.norm.ppf(0.975))
 """The first of two is ahead whichever it is: so two-sided at 5%."""
 

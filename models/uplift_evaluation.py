@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from models.metrics import Estimate
@@ -58,6 +58,7 @@ class Evaluation:
     risk, over everybody, over nobody (paired) · `policy_unlimited` gain of contacting whoever has a predicted uplift above `cost` over
     contacting everybody, costs counted · `gates_difference` effect among the highest fifth by predicted uplift less that among the lowest.
 
+    `n_groups` assignment units, `least_units` those of the arm that has fewer ·
     `policies` the same gains at each of several capacities · `unlimited` that policy, with the share it contacts · `gates` effects by fifths.
     """
 
@@ -69,12 +70,13 @@ class Evaluation:
     gates: Gates
     policies: tuple[PolicyValue, ...]
     unlimited: OpenPolicy
+    least_units: int
 
     def verdict(self, alpha: float = ALPHA) -> Verdict:
         """Return whether AUTOC and slope both have lower bounds above zero at level alpha, one-sided."""
         passed, lines = [], []
         for name, label in (("autoc", "AUTOC"), ("slope", "calibration slope")):
-            bound = lower_bound(self.estimates[name], alpha)
+            bound = lower_bound(self.estimates[name], alpha, units=self.least_units)
             passed.append(bound > 0)
             sign = "above" if bound > 0 else "not above"
             lines.append(f"{label} {self.estimates[name].value:.4f}, lower bound {bound:.4f} (one-sided test at {alpha:g}): {sign} 0")
@@ -94,19 +96,36 @@ class Evaluation:
             "capacity": self.capacity,
             "n_rows": self.n_rows,
             "n_groups": self.n_groups,
+            "least_units": self.least_units,
             "gates": self.gates.to_state(),
             "policies": [policy.to_state() for policy in self.policies],
             "unlimited": self.unlimited.to_state(),
         }
 
 
-def lower_bound(estimate: Estimate, alpha: float = ALPHA) -> float:
-    """Return the one-sided lower bound value - z(1 - alpha)·se at level alpha, with the se of LEARNED estimates times CROSS_FITTING.
+def lower_bound(estimate: Estimate, alpha: float = ALPHA, *, units: int | None = None) -> float:
+    """Return the one-sided lower bound value - `critical`·se at level alpha, with the se of LEARNED estimates times CROSS_FITTING.
 
-    Above zero, it rejects "no heterogeneity"; NaN where the standard error is 0, as for a ranking that does not vary.
+    `units` are the assignment units of the arm that has fewer (None: very many). Above zero, it rejects "no heterogeneity"; NaN where the standard error is
+    0, as for a ranking that does not vary, and with fewer than 2 units.
     """
     stretch = CROSS_FITTING if estimate.name in LEARNED else 1.0
-    return estimate.value - float(stats.norm.ppf(1 - alpha)) * stretch * estimate.se if estimate.se > 0 else float("nan")
+    return estimate.value - critical(alpha, units) * stretch * estimate.se if estimate.se > 0 else float("nan")
+
+
+def critical(alpha: float, units: int | None = None) -> float:
+    """Return the quantile 1 - alpha of Student's t with `units` - 1 degrees of freedom: of the normal distribution for None, NaN for fewer than 2 units.
+
+    A clustered standard error of few units is itself uncertain. It is the mean of as many squares as there are units, and where arms are compared, one arm's
+    units may make most of it: with those of the smaller arm the test is never too bold (decision 0008).
+    """
+    return float(stats.t.ppf(1 - alpha, np.inf if units is None else units - 1))
+
+
+def least_units(arm: ArrayLike, groups: ArrayLike) -> int:
+    """Return the assignment units `groups` (n,) of the arm (n,) that has the fewest; a unit of several arms counts in each."""
+    arms, codes = np.unique(np.asarray(arm), return_inverse=True)
+    return min(len(np.unique(np.asarray(groups)[codes == number])) for number in range(len(arms)))
 
 
 def evaluate(
@@ -118,12 +137,13 @@ def evaluate(
     coverage: float = 0.90,
     random_state: int = 0,
 ) -> Evaluation:
-    """Return all measures of `Persuadability.out_of_fold_` (columns raw, score, baseline, group, fold, weight; one row per person).
+    """Return all measures of `Persuadability.out_of_fold_` (columns raw, score, baseline, group, fold, weight, perhaps treatment; one row per person).
 
     Rankings are percentile ranks within each fold, pooled. The random ranking follows from the seed and the groups' order. Groups and the policy
     without a limit use `held_out_uplift`. `cost` is that of one contact, in units of the outcome.
     """
     shares = shares_of_people("capacity", (capacity, *capacities))
+    arm = out_of_fold["treatment"] if "treatment" in out_of_fold else np.zeros(len(out_of_fold))
     sample = _sample(out_of_fold, random_ranking(out_of_fold, random_state))
     by_chance, by_uplift, by_risk, raw, fold = sample.columns
     predicted = held_out_uplift(raw, sample.gamma, fold, sample.weight)
@@ -146,6 +166,7 @@ def evaluate(
         groups,
         tuple(policies),
         unlimited,
+        least_units(arm, out_of_fold["group"]),
     )
 
 

@@ -100,6 +100,7 @@ def evaluate_persuadability(
         "rows": len(dataset),
         "treated": int(dataset.treatment.sum()),
         "units": evaluation.n_groups,
+        "least_units": evaluation.least_units,
         **dataset.counts,
         **({} if plan is None else {"plan": dict(plan)}),
         **({} if design is None else {"design": dict(design)}),

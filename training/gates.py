@@ -11,10 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from scipy import stats
-
 from models.metrics import Estimate
-from models.uplift_evaluation import lower_bound
+from models.uplift_evaluation import critical, lower_bound
 
 Kind = Literal["affinity", "persuadability"]
 
@@ -74,6 +72,9 @@ TOPIC_ECE = 0.05
 NOT_COMPARED = "; there is a champion, which was not compared with: it was tested on other rows (other people, times, labels or features)"
 """What is said of a champion whose findings say nothing about these rows."""
 
+MANY_UNITS = 100
+"""From so many assignment units in the smaller arm on, a bound is a fiftieth longer at most than that of the normal distribution, and the words do not tell."""
+
 Champion = tuple[str, Findings]
 """The digest of the model in office, and what its own run found."""
 
@@ -115,9 +116,11 @@ def persuadability_lines(findings: Findings) -> tuple[GateLine, ...]:
     risk; where capacity has no limit (1), contacting whoever gains must beat contacting all. The average effect must not be shown to be negative. An
     analysis that departs from the experiment's stored plan fails; without a plan, levels are those of `audience.toml` as they were at the training. So does an
     experiment whose design check found something broken, or was not made.
-    The bounds are `models.uplift_evaluation.lower_bound`, wider than the published intervals: see `docs/decisions/0002`.
+    The bounds are `models.uplift_evaluation.lower_bound`, wider than the published intervals: see `docs/decisions/0002`, and 0008 for few assignment units.
+    Findings of releases that did not count each arm's units are judged by all of them; those that say none, as if there were very many.
     """
-    metrics, gate = findings.metrics, findings.gate
+    metrics, gate, units = findings.metrics, findings.gate, findings.about.get("units")
+    least = findings.about.get("least_units", units)
     level, share = gate["policy_alpha"], gate["capacity"]
     chosen = f"contacting the {share:.0%} with the highest predicted uplift"
     asked = (
@@ -129,10 +132,10 @@ def persuadability_lines(findings: Findings) -> tuple[GateLine, ...]:
         )
     )
     return (
-        _above_zero("AUTOC", "ranking people by predicted uplift", metrics.get("autoc"), gate["autoc_alpha"]),
-        _above_zero("calibration slope", "the slope of the effect on the predicted uplift", metrics.get("slope"), gate["slope_alpha"]),
-        *(_above_zero(name, what, metrics.get(metric), level) for name, what, metric in asked),
-        _not_below_zero(NO_DEMOBILISATION, metrics.get("ate"), level),
+        _above_zero("AUTOC", "ranking people by predicted uplift", metrics.get("autoc"), gate["autoc_alpha"], least),
+        _above_zero("calibration slope", "the slope of the effect on the predicted uplift", metrics.get("slope"), gate["slope_alpha"], least),
+        *(_above_zero(name, what, metrics.get(metric), level, least) for name, what, metric in asked),
+        _not_below_zero(NO_DEMOBILISATION, metrics.get("ate"), level, units),
         _as_planned(findings.about.get("plan")),
         _as_drawn(findings.about.get("design")),
     )
@@ -219,21 +222,23 @@ def _untested(topics: Sequence[str], found: Mapping[str, float | Estimate]) -> s
     return f"; served without labels to test on, so not measured: {', '.join(missing)}" if missing else ""
 
 
-def _above_zero(name: str, what: str, estimate: Estimate | None, alpha: float) -> GateLine:
+def _above_zero(name: str, what: str, estimate: Estimate | None, alpha: float, units: int | None) -> GateLine:
     if estimate is None:
         return GateLine(name, passed=False, words=f"{what} could not be measured")
-    bound = lower_bound(estimate, alpha)
+    if units is not None and units < 2:
+        return GateLine(name, passed=False, words=f"{what} cannot be tested: an arm has no more than one assignment unit")
+    bound = lower_bound(estimate, alpha, units=units)
     passed = bound > 0
-    side = "above" if passed else "not above"
-    words = f"{what} gives {estimate.value:+.4f} (se {estimate.se:.4f}), lower bound {bound:+.4f} (one-sided test at {alpha:g}), {side} zero"
+    side, few = "above" if passed else "not above", "" if units is None or units >= MANY_UNITS else f", with {units} assignment units in the smaller arm"
+    words = f"{what} gives {estimate.value:+.4f} (se {estimate.se:.4f}), lower bound {bound:+.4f} (one-sided test at {alpha:g}{few}), {side} zero"
     return GateLine(name, passed, words)
 
 
-def _not_below_zero(name: str, average: Estimate | None, alpha: float) -> GateLine:
+def _not_below_zero(name: str, average: Estimate | None, alpha: float, units: int | None) -> GateLine:
     """Return whether the average effect is not shown to be negative: a message that keeps people away has no targets."""
     if average is None:
         return GateLine(name, passed=False, words="the average effect could not be measured")
-    bound = average.value + float(stats.norm.ppf(1 - alpha)) * average.se
+    bound = average.value + critical(alpha, units) * average.se
     passed = bound >= 0
     said = "not shown to lower" if passed else "lowers"
     return GateLine(name, passed, f"the message {said} engagement on average: effect {average.value:+.4f}, upper bound {bound:+.4f} (one-sided at {alpha:g})")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate, optimize, stats
 
-from models.uplift_evaluation import CROSS_FITTING
+from models.uplift_evaluation import CROSS_FITTING, critical, least_units
 from models.uplift_metrics import autoc, average_effect
 
 Floats = NDArray[np.float64]
@@ -236,7 +236,7 @@ def _one_trial(assumptions: Assumptions, arm: str, size: int, random: np.random.
     gamma = with_ - without + np.where(treated, (y - with_) / share, -(y - without) / (1 - share))
     mean, rate = average_effect(gamma, groups=unit), autoc(score, gamma, groups=unit)
     level = float(stats.norm.ppf(1 - assumptions.contrast_alpha / 2))
-    bound = float(stats.norm.ppf(1 - assumptions.ranking_alpha))
+    bound = critical(assumptions.ranking_alpha, least_units(treated, unit))
     return abs(mean.value) > level * mean.se, rate.value > bound * rate.se, rate.value > CROSS_FITTING * bound * rate.se
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from models.metrics import Estimate
-from models.uplift_evaluation import LEARNED, evaluate, held_out_uplift, lower_bound
+from models.uplift_evaluation import LEARNED, critical, evaluate, held_out_uplift, least_units, lower_bound
 from models.uplift_groups import gates
 from models.uplift_metrics import autoc, best_linear_predictor, percentile_ranks, policy_value, qini, toc_curve
 from models.uplift_policies import open_policy, policy_table
@@ -119,6 +119,35 @@ def test_lower_bounds_widen_what_was_learned_by_cross_fitting():
     assert lower_bound(Estimate.normal("ate", 1.0, 0.1), 0.05) == pytest.approx(1 - 0.16448536)
     assert lower_bound(Estimate.normal("autoc", 1.0, 0.1), 0.05) == pytest.approx(1 - 0.16448536 * 2**0.5)
     assert np.isnan(lower_bound(Estimate.normal("slope", 0.0, 0.0)))
+
+
+def test_lower_bounds_of_few_units_are_those_of_student_s_t():
+    found = Estimate.normal("ate", 1.0, 0.1)
+    assert lower_bound(found, 0.05, units=6) == pytest.approx(1 - 0.2015048)
+    assert lower_bound(found, 0.05, units=10**9) == pytest.approx(lower_bound(found, 0.05))
+    assert np.isnan(lower_bound(found, 0.05, units=1))
+
+
+def test_the_units_of_the_smaller_arm_are_counted():
+    assert least_units(["a", "a", "b", "b", "b"], [1, 1, 2, 3, 3]) == 1
+    assert least_units([0, 1, 0, 1], [1, 1, 2, 3]) == 2, "a unit of both arms counts in each"
+    drawn = frame(0.5, 200)
+    assert evaluate(drawn).least_units == 100, "all of them, where the arm is not known"
+    assert evaluate(drawn.assign(treatment=drawn["group"] % 4 == 0)).least_units == 25
+
+
+@pytest.mark.parametrize("n_units", [10, 20])
+def test_a_ranking_by_area_finds_nothing_where_there_is_nothing_however_few_areas_were_drawn(n_units):
+    """2,000 draws of areas of eight people: a bound by the normal distribution finds something in 3 to 5%, by all units less one in 2 to 3%."""
+    random, unit, z = np.random.default_rng(3), np.repeat(np.arange(n_units), 8), []
+    for _ in range(2000):
+        treated = (random.permutation(n_units) < n_units // 2)[unit]
+        outcome, priority = (random.normal(size=n_units)[unit] + spread * random.normal(size=len(unit)) for spread in (1.0, 0.3))
+        z.append(autoc(priority, np.where(treated, 2.0, -2.0) * outcome, groups=unit).z)
+    found = [float(np.mean(np.array(z) > critical(0.01, units))) for units in (None, n_units, n_units // 2)]
+    assert found[0] > 0.02
+    assert found[2] < 0.016
+    assert found[0] > found[1] > found[2]
 
 
 def test_one_ranking_is_held_at_a_time():

@@ -121,6 +121,23 @@ def test_a_champion_that_took_office_later_is_compared_by_what_both_logged_on_th
     assert failed(on("same", 0.2), ("abc", on("other", 0.1))) == []
 
 
+def test_few_assignment_units_have_longer_bounds_that_the_words_tell():
+    findings = persuadability(autoc=0.012)
+    few = replace(findings, about=findings.about | {"units": 12, "least_units": 6})
+    assert (failed(findings), failed(few)) == ([], ["AUTOC"])
+    assert "(one-sided test at 0.01, with 6 assignment units in the smaller arm), not above zero" in gate_lines(few)[0].words
+    assert failed(replace(findings, about=findings.about | {"units": 400, "least_units": 200})) == []
+    assert "assignment units" not in gate_lines(findings)[0].words
+    earlier = replace(findings, about=findings.about | {"units": 6})
+    assert failed(earlier) == ["AUTOC"], "a release that did not count each arm's units"
+    harmful = persuadability(ate=-0.018)
+    assert failed(harmful) == ["no demobilisation"]
+    assert failed(replace(harmful, about=harmful.about | {"units": 8, "least_units": 8})) == [], "of so few units it is not shown"
+    one = replace(findings, about=findings.about | {"units": 5, "least_units": 1})
+    assert "an arm has no more than one assignment unit" in gate_lines(one)[0].words
+    assert set(failed(one)) == {"AUTOC", "calibration slope", "policy", "policy against risk"}
+
+
 def test_a_value_without_any_slope_is_not_above_zero():
     assert failed(persuadability(slope=0.0)) == ["calibration slope"]
 
