@@ -1,7 +1,8 @@
 """Turn the raw files of MovieLens 100K into files of the declared tables, in a workspace: `python tables.py WORKSPACE`.
 
 The protocol is that of the data's README: cuts at 30, 50 and 70% of a person's ratings, a genre's label is whether at least 30% of the
-next ten films carry it, and 70% of the people are for training. Nothing is fitted here.
+next ten films carry it, and 70% of the people are for training. Nothing is fitted here. `labels.parquet` holds the protocol's rows; `labels_more.parquet`
+holds the same rows of the test people, and rows of the training people at every 5% of their ratings.
 
 The protocol counts ratings, not time, and most people rate everything within one hour, so by default the clock counts ratings too: a
 person's first rating is on day 0, the next on day 1, and a window of ten days holds the last ten films. `--clock seconds` keeps the file's own times.
@@ -11,6 +12,7 @@ import argparse
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from training.real_data import RealDataError, data_folder
 
 HERE = Path(__file__).parent
 CUTS = (0.3, 0.5, 0.7)
+MORE_CUTS = tuple(part / 20 for part in range(1, 20))  # of training people alone
 BEFORE, NEXT = 5, 10  # films that must precede a cut, and follow it
 SHARE, RARE = 0.3, 0.02  # share of the next films that makes a label; genres whose label is rarer are left out
 TRAIN = 0.7
@@ -70,26 +73,32 @@ def interactions(ratings: pd.DataFrame, genres: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def labels(ratings: pd.DataFrame, genres: pd.DataFrame) -> pd.DataFrame:
-    """Return person_id, as_of, topic, label, split and block; one block, because the protocol splits people and not time."""
+def labels(ratings: pd.DataFrame, genres: pd.DataFrame, train_cuts: Sequence[float] = CUTS) -> pd.DataFrame:
+    """Return person_id, as_of, topic, label, split and block; one block, because the protocol splits people and not time.
+
+    Training people have rows at `train_cuts`, among which are CUTS; test people at CUTS. Which genres are rare is told by everybody's rows at CUTS.
+    """
     carries = pd.crosstab(genres["item"], genres["topic"])
-    rows, times, users = [], [], []
-    for user, mine in ratings.groupby("user"):
-        for cut in (int(len(mine) * part) for part in CUTS):
-            if cut >= BEFORE and len(mine) - cut >= NEXT:
-                rows.append(carries.loc[mine["item"].iloc[cut : cut + NEXT]].to_numpy().mean(axis=0) >= SHARE)
-                times.append(mine["occurred_at"].iloc[cut])
-                users.append(user)
-    wide = pd.DataFrame(np.array(rows, dtype=int), columns=carries.columns)
-    wide = wide.loc[:, wide.mean() > RARE]
     order = np.random.RandomState(0).permutation(np.sort(ratings["user"].unique()))
     train = set(order[: int(TRAIN * len(order))])
-    keys = pd.DataFrame({"person_id": person(pd.Series(users)), "as_of": times, "split": ["train" if user in train else "test" for user in users], "block": 0})
-    return pd.concat([keys, wide], axis=1).melt(id_vars=list(keys), var_name="topic", value_name="label")
+    keys, rows, usual = [], [], []
+    for user, mine in ratings.groupby("user"):
+        at_cuts = {int(len(mine) * part) for part in CUTS}
+        for cut in sorted(at_cuts | {int(len(mine) * part) for part in train_cuts} if user in train else at_cuts):
+            if cut >= BEFORE and len(mine) - cut >= NEXT:
+                rows.append(carries.loc[mine["item"].iloc[cut : cut + NEXT]].to_numpy().mean(axis=0) >= SHARE)
+                keys.append((user, mine["occurred_at"].iloc[cut], "train" if user in train else "test", 0))
+                usual.append(cut in at_cuts)
+    wide = pd.DataFrame(np.array(rows, dtype=int), columns=carries.columns)
+    wide = wide.loc[:, wide[usual].mean() > RARE]
+    columns = ["person_id", "as_of", "split", "block"]
+    told = pd.DataFrame(keys, columns=columns)
+    told["person_id"] = person(told["person_id"])
+    return pd.concat([told, wide], axis=1).melt(id_vars=columns, var_name="topic", value_name="label")
 
 
 def write(folder: Path, workspace: Path, *, clock: str = "ratings") -> None:
-    """Write `audience.toml`, `raw/` and `labels.parquet` of the data in `folder` to `workspace`."""
+    """Write `audience.toml`, `raw/`, `labels.parquet` and `labels_more.parquet` of the data in `folder` to `workspace`."""
     raw = workspace / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     ratings, people = read(folder, clock)
@@ -99,7 +108,8 @@ def write(folder: Path, workspace: Path, *, clock: str = "ratings") -> None:
     people.assign(person_id=person(people["user"]), status="contact", source_id=SOURCE).drop(columns=["user", "zip"]).to_csv(raw / "people.csv", index=False)
     source = {"source_id": SOURCE, "type": "survey", "collected_how": "from_person", "collected_at": ratings["occurred_at"].min().isoformat()}
     pd.DataFrame([source]).to_csv(raw / "sources.csv", index=False)
-    labels(ratings, genres).to_parquet(workspace / "labels.parquet", index=False)
+    for name, cuts in (("labels", CUTS), ("labels_more", MORE_CUTS)):
+        labels(ratings, genres, cuts).to_parquet(workspace / f"{name}.parquet", index=False)
 
 
 if __name__ == "__main__":

@@ -90,9 +90,11 @@ def experiment_results(name):
 
 def test_the_committed_figures_of_movielens_meet_their_floors():
     table = next(iter(experiment_results("movielens-affinity").values()))
-    ours = next(record for record in table if record[""] == "**TopicAffinity, mean of the seeds**")
-    assert float(ours["micro AUC"].split()[0]) >= 0.861
-    assert float(ours["NDCG@5"].split()[0]) >= 0.798
+    floors = {"": (0.861, 0.798), ", more moments of the same training people": (0.861, 0.802)}
+    for rows, (auc, ndcg) in floors.items():
+        ours = next(record for record in table if record[""] == f"**TopicAffinity{rows}, mean of the seeds**")
+        assert float(ours["micro AUC"].split()[0]) >= auc
+        assert float(ours["NDCG@5"].split()[0]) >= ndcg
 
 
 def test_the_committed_figures_of_the_field_experiment_meet_what_was_fixed_before():

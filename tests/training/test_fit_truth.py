@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from features.imports import import_files
@@ -132,6 +133,10 @@ def test_movielens_reaches_the_known_figures(shared_data, tmp_path, monkeypatch)
     workspace = Workspace.open(tmp_path / "movielens")
     for file in sorted((workspace.root / "raw").iterdir()):
         import_files(workspace, file.name.partition(".")[0], [file], now=NOW)
+    protocol, more = (pd.read_parquet(workspace.root / f"{name}.parquet") for name in ("labels", "labels_more"))
+    assert len(more) > 3 * len(protocol)
+    assert len(protocol.merge(more)) == len(protocol), "a row of the protocol is missing among more moments, or has another label"
+    assert len(protocol[protocol["split"] == "test"]) == len(more[more["split"] == "test"]), "the tested rows are not the protocol's"
     config = read_config(workspace).affinity.model_copy(update={"draws": 50, "model": {}})
     metrics = train_affinity(workspace, now=NOW, config=config, labels=workspace.root / "labels.parquet").findings.metrics
     assert metrics["auc_micro"].value >= 0.858
