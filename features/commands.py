@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -169,14 +170,22 @@ def lineage(
     """Show what a value of the person whose id is read from standard input is made of. Example: audience lineage "recency|kind=gift|channel=any|topic=any"."""
     from features.history import History
     from features.lineage import lineage as lineage_of
+    from features.permission.ledger import PERSON_ID
+    from features.permission.unknown import in_no_table
     from features.publication import open_current
+    from features.vectors import VectorsError
 
     opened = Workspace.open(workspace)
     published = open_current(opened.own_vectors if own else opened.vectors) if as_of is None else None
     versions, base = (published.table_versions, published.context) if published is not None else (None, None)
     at = moment(as_of) if published is None else published.as_of
     person_id = sys.stdin.readline().strip()  # never an argument: those stand in the shell's history and in lists of processes
-    found = lineage_of(History(opened.tables, opened.vocabulary), opened.vocabulary, person_id, feature, at, versions=versions, context=base, own=own)
+    if not re.fullmatch(PERSON_ID, person_id):
+        raise VectorsError("the first line of standard input is no person's id, such as van:123")
+    history = History(opened.tables, opened.vocabulary)
+    found = lineage_of(history, opened.vocabulary, person_id, feature, at, versions=versions, context=base, own=own)
+    if not len(found.interactions) and in_no_table(history, [person_id]):
+        raise VectorsError("no table holds anybody of that id: look whether it is mistyped; who was erased is in no table either")
     if json:
         typer.echo(found.to_json(opened.vocabulary))
         return

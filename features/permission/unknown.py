@@ -24,14 +24,20 @@ def unknown(history: History, ledger: Ledger, people: Iterable[str]) -> int | No
 
     Of a few people little is read: tables are sorted by person, and what a row group begins and ends with stands in its file.
     """
-    missing = set(people)
     try:
-        for path in (path for table in _TABLES if missing for path in history.files(table)):
-            missing.difference_update(_found(path, sorted(missing)))
+        missing = in_no_table(history, people)
         with ledger.store.read() as connection:
             return len(missing - ledger.subjects.suppressed(connection, missing))
     except (HistoryError, StoreError, OSError, pa.ArrowException):
         return None
+
+
+def in_no_table(history: History, people: Iterable[str]) -> set[str]:
+    """Return those of the people whom no table holds now. Raises HistoryError, OSError and ArrowException where tables cannot be read."""
+    missing = set(people)
+    for path in (path for table in _TABLES if missing for path in history.files(table)):
+        missing.difference_update(_found(path, sorted(missing)))
+    return missing
 
 
 def _found(path: str, wanted: Sequence[str]) -> Iterator[str]:
@@ -52,4 +58,4 @@ def _between(wanted: Sequence[str], bounds: pq.Statistics | None) -> Sequence[st
     return wanted[bisect_left(wanted, bounds.min) : bisect_right(wanted, bounds.max)]
 
 
-__all__ = ["unknown"]
+__all__ = ["in_no_table", "unknown"]

@@ -70,3 +70,17 @@ def test_who_is_erased_while_spark_builds_is_not_published(members, monkeypatch)
     assert not list(members.vectors.glob("v*"))
     done = CliRunner().invoke(audience.app, run)
     assert "1 people" in done.output, done.output
+
+
+def test_the_lineage_of_nobody_is_refused(members, monkeypatch):
+    """Else a mistyped id reads as that of a person who never answered. The id is repeated nowhere."""
+    monkeypatch.delenv("AUDIENCE_TRACEBACK", raising=False)
+    asked = ["lineage", "count|kind=any-engagement|channel=any|topic=any|window=90d", "--as-of", "2026-01-01", "--workspace", str(members.root)]
+    done = CliRunner().invoke(audience.app, asked, input="van:1\n")
+    assert done.exit_code == 0, done.output
+    assert "made of no interaction" in done.output
+    for given, words in (("van:9876", "no table holds anybody of that id"), ("Ann Lee", "no person's id"), ("", "no person's id")):
+        done = CliRunner().invoke(audience.app, asked, input=f"{given}\n")
+        assert done.exit_code != 0
+        assert words in f"{done.output}{done.exception}"
+        assert not given or given not in f"{done.output}{done.exception}"
