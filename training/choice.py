@@ -42,7 +42,8 @@ class MessageChoice:
     def _told(self, arm: str) -> str:
         effect = self.effects[arm]
         interval = f"{effect.coverage:.0%} interval [{effect.low:+.4f}, {effect.high:+.4f}]"
-        return f"average effect {effect.value:+.4f}, {interval}, p = {self.adjusted[arm]:.3f} after Holm's procedure"
+        p = self.adjusted[arm]
+        return f"average effect {effect.value:+.4f}, {interval}, p {'below 0.001' if p < 0.001 else f'= {p:.3f}'} after Holm's procedure"
 
     def metrics(self) -> dict[str, float]:
         """Return the figures by flat name, as a run logs them."""

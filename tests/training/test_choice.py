@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from models.metrics import Estimate
-from training.choice import holm
+from training.choice import MessageChoice, holm
 
 
 def _of(p_values):
@@ -23,3 +23,10 @@ def test_with_nothing_to_find_something_is_found_in_one_experiment_of_twenty_at_
     rng = np.random.default_rng(0)
     found = sum(min(holm({arm: Estimate.normal("ate", float(rng.normal()), 1.0) for arm in "abc"}).values()) < 0.05 for _ in range(2000))
     assert 60 <= found <= 130, "100 are expected, with a standard deviation of 10"
+
+
+def test_no_p_value_is_told_as_zero():
+    effects = {"call": Estimate.normal("ate", 6.0, 1.0), "text": Estimate.normal("ate", 1.0, 1.0)}
+    lines = str(MessageChoice(effects, holm(effects), "call", effects["call"], effects["text"], personal=False, words="call works best")).splitlines()
+    assert lines[1].endswith(", p below 0.001 after Holm's procedure")
+    assert lines[2].endswith(", p = 0.317 after Holm's procedure")
