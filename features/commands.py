@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from features.terminal import HERE, Bars, Folder, moment, now, say_unmatched, table
+from features.vocabulary import Language
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ def lineage(
     as_of: Annotated[str | None, typer.Option(help="Date or time with offset; that of the published vectors by default.")] = None,
     json: Annotated[bool, typer.Option("--json", help="As one line of JSON.")] = False,
     own: Annotated[bool, typer.Option("--own", help="Of own rows alone, as online targeting sees them.")] = False,
+    language: Annotated[Language | None, typer.Option(help="Of the sentence; the workspace's by default.")] = None,
     workspace: Folder = HERE,
 ) -> None:
     """Show what a value of the person whose id is read from standard input is made of. Example: audience lineage "recency|kind=gift|channel=any|topic=any"."""
@@ -186,10 +188,11 @@ def lineage(
     found = lineage_of(history, opened.vocabulary, person_id, feature, at, versions=versions, context=base, own=own)
     if not len(found.interactions) and in_no_table(history, [person_id]):
         raise VectorsError("no table holds anybody of that id: look whether it is mistyped; who was erased is in no table either")
+    tongue = language or opened.settings.language
     if json:
-        typer.echo(found.to_json(opened.vocabulary))
+        typer.echo(found.to_json(opened.vocabulary, tongue))
         return
-    typer.echo(found.sentence(opened.vocabulary))
+    typer.echo(found.sentence(opened.vocabulary, tongue))
     for name, value in {**found.parts, **found.person, **found.figures}.items():
         typer.echo(f"  {name}: {value}")
     if len(found.interactions):

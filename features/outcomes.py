@@ -36,18 +36,28 @@ def exposures(horizon_us: int, now_us: int, *, limited: bool = False) -> Any:
     return _pairs(source.filter(~source.is_machine, source.direction == "out"), horizon_us, now_us)
 
 
+def spoken_of(vocabulary: Vocabulary, horizon_us: int, now_us: int, *, limited: bool = False) -> Any:
+    """Return the pairs (number, topic), each once, of rows of `wanted` within whose horizon anybody engaged with the topic or was sent a message about it.
+
+    The rows' persons do not matter.
+    """
+    source = query.interactions(limited=limited)
+    told = source.filter(~source.is_machine, source.kind.isin(vocabulary.engagement_kinds) | (source.direction == "out"))
+    return _pairs(told, horizon_us, now_us, anybody=True)
+
+
 def last_received() -> Any:
     """Return when the latest interaction became known: received_us (microseconds; null without any)."""
     source = query.interactions()
     return source.aggregate(received_us=source.received_us.max())
 
 
-def _pairs(source: Any, horizon_us: int, now_us: int) -> Any:
+def _pairs(source: Any, horizon_us: int, now_us: int, *, anybody: bool = False) -> Any:
     wanted, codes = ibis.table(WANTED, name="wanted"), ibis.table(query.CODES["topic_codes"], name="topic_codes")
     ends = [source.until_us > now_us] if "until_us" in source.columns else []
     source = source.filter(source.received_us <= now_us, *ends)
-    joined = source.join(wanted, source.person_id == wanted.person_id)
-    joined = joined.filter(joined.occurred_us >= joined.start_us, joined.occurred_us < joined.start_us + horizon_us)
+    within = [source.occurred_us >= wanted.start_us, source.occurred_us < wanted.start_us + horizon_us]
+    joined = source.join(wanted, within if anybody else [source.person_id == wanted.person_id, *within])
     joined = joined.join(codes, joined.topic == codes.topic)
     return joined.select(joined.number, topic=joined.topic_code).distinct()
 

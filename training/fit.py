@@ -110,7 +110,10 @@ def recalibrate_affinity(workspace: Workspace, *, now: datetime, progress: Progr
     config = read_config(workspace).affinity
     folder = champion_folder(workspace, AFFINITY)
     if folder is None:
-        raise RegistryError("there is no champion to recalibrate: `audience train affinity` and `audience promote affinity` make one")
+        raise RegistryError(
+            "there is no champion to recalibrate: `audience train affinity` and `audience promote affinity` make one. Hint: a first model that the gate "
+            "refused for its calibration has to learn from more: more `snapshots`, a longer `horizon_days`, or people whose history reaches further back"
+        )
     said, model = artefact.check(folder).metadata, artefact.load(folder)
     assert isinstance(model, TopicAffinity)
     if said.get("label_source") != "engagement":

@@ -102,9 +102,10 @@ def affinity_dataset(
     versions, own = history.versions(), own_rows(workspace)
     path = labels or (workspace.root / config.labels if config.labels else None)
     if path is None:
-        rows, y, topics = _engagement_rows(history, workspace.vocabulary, config, versions, now, only_latest=only_latest, own=own)
+        rows, y, topics, spoken = _engagement_rows(history, workspace.vocabulary, config, versions, now, only_latest=only_latest, own=own)
     else:
         rows, y, topics = _labelled_rows(path, workspace.vocabulary, config, now)
+        spoken = np.ones((2, len(topics)), dtype=bool)
     allowed, permission = permitted(workspace, rows["person_id"].to_numpy(dtype=str), now=now, live=True, versions=versions)
     rows, y = rows[allowed].reset_index(drop=True), y[allowed]
     _both_sides(rows)
@@ -112,8 +113,7 @@ def affinity_dataset(
     exposed = _exposed(history, workspace.vocabulary, rows, topics, config=config, versions=versions, now=now, own=own)
     if config.exposed_only:
         y = np.where((y == 0) & ~exposed, np.nan, y)
-    if path is None:
-        y = _answerable(y, exposed, rows["test"].to_numpy(dtype=bool))
+    y = np.where(spoken[rows["test"].to_numpy(dtype=np.int64)], y, np.nan)
     if own:
         y = np.where(np.isin(topics, workspace.vocabulary.withheld), np.nan, y)  # what online targeting may not see is not learned for it, labels in a file too
     vectors = build_rows(history, workspace.vocabulary, rows[["person_id", "as_of"]], versions=versions, own=own, progress=progress)
@@ -137,15 +137,6 @@ def affinity_dataset(
 def parents_of(vocabulary: Vocabulary, topics: Sequence[str]) -> dict[str, str]:
     """Return the parent of each of these topics that has one."""
     return {topic.id: topic.parent for topic in vocabulary.topics if topic.parent is not None and topic.id in topics}
-
-
-def _answerable(y: Floats, exposed: Flags, test: Flags) -> Floats:
-    """Return the labels, unknown (NaN) throughout a side of the split for topics that nobody there was sent anything about, nor engaged with.
-
-    Such a silence is no answer: the topic was not there to be answered.
-    """
-    answerable = np.stack([((y[side] == 1) | exposed[side]).any(axis=0) for side in (~test, test)])
-    return np.where(answerable[test.astype(np.int64)], y, np.nan)
 
 
 def snapshot_times(first: datetime, now: datetime, config: AffinityConfig) -> tuple[datetime, ...]:
@@ -209,7 +200,8 @@ def as_frame(vectors: Vectors) -> pd.DataFrame:
 
 def _engagement_rows(
     history: History, vocabulary: Vocabulary, config: AffinityConfig, versions: dict[str, int], now: datetime, *, only_latest: bool, own: bool
-) -> tuple[pd.DataFrame, Floats, tuple[str, ...]]:
+) -> tuple[pd.DataFrame, Floats, tuple[str, ...], Flags]:
+    """Return the rows, their labels, the topics, and which topics were spoken of while those of each side (2, n_topics: train, test) were made."""
     if not history.files("interactions", versions["interactions"]):
         raise SnapshotError("there are no interactions yet: import some with `audience import interactions FILE`")
     if not vocabulary.topics or not vocabulary.engagement_kinds:
@@ -226,8 +218,9 @@ def _engagement_rows(
         received = engine.run(outcomes.last_received()).column("received_us")[0].as_py()
         _covered(times[-1], history.imported_at("interactions", versions["interactions"]), _EPOCH + timedelta(microseconds=received), config)
         seen = engine.run(outcomes.first_seen(vocabulary, limited=relations.limited)).to_pandas()
-        rows = _still_there(_snapshots(seen, times[-1:] if only_latest else times, config), relations)
-        return rows, _engagements(relations, rows, config, now), vocabulary.topic_ids
+        times = times[-1:] if only_latest else times
+        rows = _still_there(_snapshots(seen, times, config), relations)
+        return rows, _engagements(relations, rows, config, now), vocabulary.topic_ids, _spoken_of(relations, times, config, now)
 
 
 def _snapshots(seen: pd.DataFrame, times: Sequence[datetime], config: AffinityConfig) -> pd.DataFrame:
@@ -273,6 +266,18 @@ def _engagements(relations: Relations, rows: pd.DataFrame, config: AffinityConfi
     """Return the labels (n, n_topics): 1 where the person engaged with the topic within [as_of + gap, as_of + gap + horizon)."""
     expression = outcomes.engagements(relations.vocabulary, config.horizon_days * _DAY_US, _microseconds(now), limited=relations.limited)
     return _found(relations, rows, config, expression).astype(np.float64)
+
+
+def _spoken_of(relations: Relations, times: Sequence[datetime], config: AffinityConfig, now: datetime) -> Flags:
+    """Return (2, n_topics) whether anybody in the whole base was sent anything about the topic, or engaged with it, in a training window, and in the last one.
+
+    Where nobody was or did, silence is no answer, since the topic was not there to be answered: its labels are unknown. Asked of the base and not of
+    the rows of a side, so that it does not hang on the few who are tested whether a rare topic is.
+    """
+    windows = pd.DataFrame({"person_id": "", "as_of": pd.DatetimeIndex(list(times))})
+    expression = outcomes.spoken_of(relations.vocabulary, config.horizon_days * _DAY_US, _microseconds(now), limited=relations.limited)
+    found = _found(relations, windows, config, expression)
+    return np.stack([found[: max(len(times) - 1, 1)].any(axis=0), found[-1]])
 
 
 def _exposed(

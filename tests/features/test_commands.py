@@ -84,3 +84,15 @@ def test_the_lineage_of_nobody_is_refused(members, monkeypatch):
         assert done.exit_code != 0
         assert words in f"{done.output}{done.exception}"
         assert not given or given not in f"{done.output}{done.exception}"
+
+
+def test_the_lineage_speaks_the_workspace_s_language_or_the_one_asked_for(members):
+    asked = ["lineage", "recency|kind=any-engagement|channel=any|topic=any", "--as-of", "2026-01-01", "--workspace", str(members.root)]
+    told = {language: CliRunner().invoke(audience.app, [*asked, *more], input="van:1\n").output.splitlines()[0] for language, more in _LANGUAGES.items()}
+    assert len(set(told.values())) == 3
+    words = members.root / "audience.toml"
+    words.write_text(words.read_text().replace("[workspace]\n", '[workspace]\nlanguage = "nl"\n'))
+    assert CliRunner().invoke(audience.app, asked, input="van:1\n").output.splitlines()[0] == told["nl"]
+
+
+_LANGUAGES = {"en": (), "fr": ("--language", "fr"), "nl": ("--language", "nl")}

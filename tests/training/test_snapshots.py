@@ -117,6 +117,22 @@ def test_a_topic_that_nobody_was_asked_about_nor_answered_is_unknown_and_not_a_n
     assert (found.test.y[:, 2] == 0).all(), "care was sent then, and nobody answered"
 
 
+def test_whether_a_rare_topic_is_tested_does_not_hang_on_who_is_tested(tmp_path, by_hand):
+    workspace = by_hand.open_empty(tmp_path)
+    times = snapshot_times(NOW - timedelta(days=400), NOW, CONFIG)
+    people = [f"a:{number}" for number in range(40)]
+    by_hand.interactions(workspace, people, NOW - timedelta(days=400), prefix="old")
+    for number, time in enumerate(times):
+        by_hand.interactions(workspace, people[number::6], time + timedelta(days=5), prefix=f"h{number}")
+    tested = affinity_dataset(workspace, CONFIG, now=NOW).test.person_ids.tolist()
+    answered = next(person for person in people if person not in tested)
+    by_hand.interactions(workspace, [answered], times[-1] + timedelta(days=3), topic="climate", prefix="rare")
+    found = affinity_dataset(workspace, CONFIG, now=NOW)
+    assert (found.test.y[:, 1] == 0).all(), "somebody engaged with climate then, though nobody of those who are tested"
+    assert np.isnan(found.train.y[:, 1]).all()
+    assert np.isnan(found.test.y[:, 2]).all()
+
+
 def test_the_latest_snapshot_alone_has_both_sides(campaign, dataset):
     latest = affinity_dataset(campaign, CONFIG, now=NOW, only_latest=True)
     assert set(np.unique(latest.train.as_ofs)) == set(np.unique(latest.test.as_ofs)) == set(np.unique(dataset.test.as_ofs))
