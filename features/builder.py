@@ -33,6 +33,8 @@ BLOCK_PEOPLE = 65_536
 """Rows of the matrix that are made together, at most."""
 BLOCK_INTERACTIONS = 3_000_000
 """Interactions of one block, about (36 bytes each, held twice): people who did much come in smaller blocks."""
+SMALL = 500_000
+"""Where so many interactions or fewer are expected of them (by the average; a hundred bytes each) they need not be where they could be spilled."""
 FEW = 0.1
 """Where a smaller share of the base is built, what is held of these people is read once and kept in the engine's memory."""
 MANY_TIMES = 64
@@ -60,7 +62,7 @@ class _Build:
     def narrow(self, ids: pa.LargeStringArray) -> None:
         """Let nobody be read from now on but these persons, where they are few."""
         if len(ids) < FEW * self.people:
-            self.relations.narrow(self.engine, ids)
+            self.relations.narrow(self.engine, ids, small=self.interactions * len(ids) < SMALL * self.people)
 
     def of(self, features: Sequence[Feature], progress: Progress) -> _Build:
         """Return a build of other features over the same relations."""

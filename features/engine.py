@@ -89,12 +89,19 @@ class Engine:
         where = f" WHERE {' AND '.join(limits)}" if limits else ""
         self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)} AS SELECT * FROM {_name(source)}{where}")  # noqa: S608 - names and texts are quoted
 
-    def among(self, name: str, column: str, values: pa.Array, *, blank: Sequence[str] = ()) -> None:
-        """Make the relation `name` anew of those of its records whose text `column` is among `values`: read once, and kept; `blank` columns become null."""
+    def among(self, name: str, column: str, values: pa.Array, *, blank: Sequence[str] = (), small: bool = False) -> None:
+        """Make the relation `name` anew of those of its records whose text `column` is among `values`: read once, and kept; `blank` columns become null.
+
+        Where they are `small` they are kept as they come, which takes less time; else where the engine may spill them.
+        """
         self.register("among", pa.table({column: values.cast(pa.string())}))
         rest = f" EXCLUDE ({', '.join(map(_name, blank))})" if blank else ""
         nulls = "".join(f", CAST(NULL AS VARCHAR) AS {_name(one)}" for one in blank)
-        self.keep(f"few_{name}", f"SELECT *{rest} FROM {_name(name)} WHERE {_name(column)} IN (SELECT {_name(column)} FROM among)")  # noqa: S608 - names are quoted
+        sql = f"SELECT *{rest} FROM {_name(name)} WHERE {_name(column)} IN (SELECT {_name(column)} FROM among)"  # noqa: S608 - names are quoted
+        if small:
+            self.register(f"few_{name}", self.table(sql))
+        else:
+            self.keep(f"few_{name}", sql)
         self._connection.execute(f"CREATE OR REPLACE VIEW {_name(name)} AS SELECT *{nulls} FROM {_name(f'few_{name}')}")  # noqa: S608 - names are quoted
 
     def keep(self, name: str, sql: str) -> None:

@@ -169,10 +169,10 @@ class Relations:
         for table in ("interactions", "people"):
             self.engine.between(table, f"all_{table}", "person_id", low, high)
 
-    def narrow(self, engine: Engine, people: pa.Array) -> None:
+    def narrow(self, engine: Engine, people: pa.Array, *, small: bool) -> None:
         """Keep nothing but what is held of these persons, read once: for the few among millions. Ids of interactions and batches become null."""
-        engine.among("all_interactions", "person_id", people, blank=("interaction_id", "batch_id"))
-        engine.among("all_people", "person_id", people)
+        engine.among("all_interactions", "person_id", people, blank=("interaction_id", "batch_id"), small=small)
+        engine.among("all_people", "person_id", people, small=small)
         self.between()
 
     def offsets(self, latest_us: int) -> tuple[Offset, ...]:

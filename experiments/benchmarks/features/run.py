@@ -15,7 +15,7 @@
 # or nearly all memory there is, is ended; its ratio is then a lower bound.
 #
 # `python experiments/benchmarks/features/run.py [--sizes 1 20 100] [--peers NAME …] [--folder FOLDER]`: a folder that is named keeps the
-# histories (30 bytes of disk per interaction, 250 while they are made; the matrices of 100 million take 12 GB each for the time of a case).
+# histories (40 bytes of disk per interaction, 250 while they are made; the matrices of 100 million take 12 GB each for the time of a case).
 
 # ruff: noqa: PLC0415  each case loads only what it uses, so that the memory measured is its own
 
