@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -155,7 +155,7 @@ def _watch(once: Callable[[Bars], object], minutes: float, as_of: str | None) ->
                 typer.echo(f"{now():%Y-%m-%d %H:%M:%S} {done}")
             except Exception as error:  # noqa: BLE001 - the next round may find it mended
                 typer.echo(f"{now():%Y-%m-%d %H:%M:%S} not refreshed: {error}", err=True)
-            time.sleep(60 * minutes)
+            sleep(60 * minutes)
     except KeyboardInterrupt:
         typer.echo("stopped; the vectors published last stay as they are")
 

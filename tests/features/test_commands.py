@@ -39,7 +39,7 @@ def test_a_round_goes_by_what_audience_toml_says_then(members, monkeypatch):
         else:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands.time, "sleep", wait)
+    monkeypatch.setattr(commands, "sleep", wait)  # not that of `time`, which threads of libraries call as well
     was = members.vocabulary.fingerprint
     done = CliRunner().invoke(audience.app, ["vectors", "--watch", "1", "--workspace", str(members.root)])
     assert done.exit_code == 0, done.output
