@@ -68,6 +68,19 @@ def test_a_kept_result_and_a_registered_table_are_relations():
         assert engine.table("SELECT sum(n) AS n FROM doubles").to_pylist() == [{"n": 12}]
 
 
+@pytest.mark.parametrize("small", [True, False])
+def test_the_few_are_kept_however_small_and_blank_columns_are_null(tmp_path, small):
+    path = write(tmp_path / "a.parquet", person_id=["a", "b", "it's"], value=[1.0, 2.0, 3.0])
+    with Engine() as engine:
+        engine.files("things", [path], {"who": ("person_id", "VARCHAR"), "note": ("person_id", "VARCHAR"), "amount": ("value", "DOUBLE")})
+        engine.among("things", "who", pa.array(["b", "it's", "nobody"]), blank=["note"], small=small)
+        (tmp_path / "a.parquet").unlink()  # they are kept: nothing is read again
+        assert engine.table("SELECT who, note, amount FROM things ORDER BY who").to_pylist() == [
+            {"who": "b", "note": None, "amount": 2.0},
+            {"who": "it's", "note": None, "amount": 3.0},
+        ]
+
+
 def test_a_range_of_texts_is_of_their_bytes_and_takes_any_quote():
     with Engine() as engine:
         engine.register("all_names", pa.table({"name": ["B", "a", "a'b", "b", "é"]}))

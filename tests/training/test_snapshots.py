@@ -102,14 +102,20 @@ def test_edges_of_the_label_window_machines_late_arrivals_and_sends(tmp_path, by
     assert labels == wanted
 
 
-def test_a_topic_that_nobody_was_asked_about_nor_answered_is_unknown_and_not_a_no(tmp_path, by_hand):
+def answering(tmp_path, by_hand):
+    """A workspace in whose every label window some of forty people answer about the first topic, the people, and the last snapshot's time."""
     workspace = by_hand.open_empty(tmp_path)
     times = snapshot_times(NOW - timedelta(days=400), NOW, CONFIG)
     people = [f"a:{number}" for number in range(40)]
     by_hand.interactions(workspace, people, NOW - timedelta(days=400), prefix="old")
     for number, time in enumerate(times):
         by_hand.interactions(workspace, people[number::6], time + timedelta(days=5), prefix=f"h{number}")
-    by_hand.interactions(workspace, people, times[-1] + timedelta(days=3), topic="care", kind="send", prefix="sent")
+    return workspace, people, times[-1]
+
+
+def test_a_topic_that_nobody_was_asked_about_nor_answered_is_unknown_and_not_a_no(tmp_path, by_hand):
+    workspace, people, last = answering(tmp_path, by_hand)
+    by_hand.interactions(workspace, people, last + timedelta(days=3), topic="care", kind="send", prefix="sent")
     found = affinity_dataset(workspace, CONFIG, now=NOW)
     assert np.isfinite(found.train.y[:, 0]).all()
     assert np.isnan(found.train.y[:, 1:]).all(), "nothing was sent about climate or care before the last snapshot"
@@ -118,15 +124,10 @@ def test_a_topic_that_nobody_was_asked_about_nor_answered_is_unknown_and_not_a_n
 
 
 def test_whether_a_rare_topic_is_tested_does_not_hang_on_who_is_tested(tmp_path, by_hand):
-    workspace = by_hand.open_empty(tmp_path)
-    times = snapshot_times(NOW - timedelta(days=400), NOW, CONFIG)
-    people = [f"a:{number}" for number in range(40)]
-    by_hand.interactions(workspace, people, NOW - timedelta(days=400), prefix="old")
-    for number, time in enumerate(times):
-        by_hand.interactions(workspace, people[number::6], time + timedelta(days=5), prefix=f"h{number}")
+    workspace, people, last = answering(tmp_path, by_hand)
     tested = affinity_dataset(workspace, CONFIG, now=NOW).test.person_ids.tolist()
     answered = next(person for person in people if person not in tested)
-    by_hand.interactions(workspace, [answered], times[-1] + timedelta(days=3), topic="climate", prefix="rare")
+    by_hand.interactions(workspace, [answered], last + timedelta(days=3), topic="climate", prefix="rare")
     found = affinity_dataset(workspace, CONFIG, now=NOW)
     assert (found.test.y[:, 1] == 0).all(), "somebody engaged with climate then, though nobody of those who are tested"
     assert np.isnan(found.train.y[:, 1]).all()
